@@ -1,0 +1,2 @@
+//! Starts natterjack.
+fn main() {}
