@@ -3,11 +3,15 @@
 //! Nothing is decided here that a room below could decide. The binary reads what a person wants (`cli`, `config`), starts
 //! and stops everything in order (`serve`), and turns what goes wrong into two sentences and an exit code (`trouble`).
 
+mod banner;
 mod cli;
 mod config;
+mod demo;
+mod listen;
 mod logging;
 mod output;
 mod password;
+mod signals;
 mod trouble;
 
 use std::process::ExitCode;
