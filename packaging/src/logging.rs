@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,7 +15,7 @@ use crate::trouble::Trouble;
 ///
 /// `level` is not one of the levels, or not a list such as `info,broker=debug`.
 pub(crate) fn start(level: &str) -> Result<(), Trouble> {
-    let targets: Targets = level.parse().map_err(|_| {
+    let targets = parse(level).ok_or_else(|| {
         Trouble::config(
             format!("\"{level}\" is not a log level."),
             "Use error, warn, info, debug or trace, or a list such as \"info,broker=debug\".",
@@ -32,6 +32,15 @@ pub(crate) fn start(level: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// `Targets` takes a lone word that is no level for the name of a part, which is never what a person means.
+fn parse(level: &str) -> Option<Targets> {
+    let mut parts = level.split(',').map(str::trim);
+    let all_plain = parts.all(|part| {
+        !part.is_empty() && (part.contains('=') || part.parse::<LevelFilter>().is_ok())
+    });
+    all_plain.then(|| level.parse().ok()).flatten()
+}
+
 /// A panic is a bug in natterjack: it must be seen, and it must not take a page.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic
@@ -45,5 +54,26 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
             tracing::error!(place, "bug in natterjack: {why}\n{backtrace}")
         }
         _ => tracing::error!(place, "bug in natterjack: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_words_or_lists() {
+        for right in [
+            "info",
+            "WARN",
+            "info,broker=debug",
+            "off",
+            "broker=trace, info",
+        ] {
+            assert!(parse(right).is_some(), "{right}");
+        }
+        for wrong in ["", "loud", "info,loud", "broker=loud"] {
+            assert!(parse(wrong).is_none(), "{wrong}");
+        }
     }
 }

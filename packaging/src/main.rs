@@ -74,6 +74,9 @@ fn run(cli: Cli) -> Result<(), Trouble> {
 
 fn start(common: &cli::Common, flags: ServeFlags) -> Result<(), Trouble> {
     let loaded = config::load(common, &flags)?;
+    if flags.demo {
+        demo::check_reach(&loaded.config)?;
+    }
     logging::start(&loaded.config.log)?;
     Ok(())
 }
