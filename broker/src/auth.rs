@@ -1,0 +1,230 @@
+//! Who a connection is and what it may do: the callout seam.
+//!
+//! The broker asks an [`Authenticator`] once per CONNECT and holds the connection to the [`Identity`] it gets back. In
+//! doubt an authenticator refuses; what the client sees is always `Authorization Violation`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+/// Decides who a connecting client is.
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// Checks one CONNECT. The broker waits at most its `auth_timeout` and reads nothing more from the client meanwhile.
+    ///
+    /// # Errors
+    /// [`AuthError`] closes the connection with `Authorization Violation`; the reason is for the log only.
+    async fn authenticate(&self, request: ConnectRequest) -> Result<Identity, AuthError>;
+
+    /// Who a client is that never sent CONNECT (nats-server's `no_auth_user`, or no authentication at all).
+    ///
+    /// `None`, the default, means that INFO says `auth_required` and the first command must be CONNECT.
+    fn anonymous(&self) -> Option<Identity> {
+        None
+    }
+
+    /// Whether INFO offers a nonce to sign. Default: no.
+    fn wants_nonce(&self) -> bool {
+        false
+    }
+}
+
+/// Lets everybody into one account without restriction: a broker on its own, and tests.
+#[derive(Debug, Clone)]
+pub struct AllowAll {
+    account: String,
+}
+
+impl AllowAll {
+    /// Everybody is put into `account`.
+    #[must_use]
+    pub fn new(account: impl Into<String>) -> Self {
+        Self {
+            account: account.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for AllowAll {
+    async fn authenticate(&self, request: ConnectRequest) -> Result<Identity, AuthError> {
+        Ok(Identity::new(
+            request.user.unwrap_or_default(),
+            self.account.clone(),
+        ))
+    }
+
+    fn anonymous(&self) -> Option<Identity> {
+        Some(Identity::new("", self.account.clone()))
+    }
+}
+
+/// The transport a client came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionKind {
+    /// Plain TCP on the NATS port.
+    Tcp,
+    /// WebSocket on the HTTP port.
+    WebSocket,
+}
+
+impl ConnectionKind {
+    /// The name that nats-server uses in events and `/connz`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "nats",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// What a client said about itself in CONNECT. `Debug` shows no secret.
+#[derive(Clone)]
+pub struct ConnectRequest {
+    /// `auth_token`: where browsers put their access token.
+    pub auth_token: Option<String>,
+    /// `user`.
+    pub user: Option<String>,
+    /// `pass`.
+    pub pass: Option<String>,
+    /// `jwt`.
+    pub jwt: Option<String>,
+    /// `nkey`, a public key.
+    pub nkey: Option<String>,
+    /// `sig`, the signature of the nonce's text.
+    pub sig: Option<String>,
+    /// The nonce that INFO offered, if any.
+    pub nonce: Option<String>,
+    /// `name` of the connection.
+    pub name: Option<String>,
+    /// `lang` of the client library.
+    pub lang: Option<String>,
+    /// `version` of the client library.
+    pub version: Option<String>,
+    /// The broker's number of the connection.
+    pub client_id: u64,
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// The transport.
+    pub kind: ConnectionKind,
+}
+
+impl fmt::Debug for ConnectRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = |value: &Option<String>| value.as_ref().map(|_| "…");
+        f.debug_struct("ConnectRequest")
+            .field("client_id", &self.client_id)
+            .field("peer", &self.peer)
+            .field("kind", &self.kind)
+            .field("user", &self.user)
+            .field("nkey", &self.nkey)
+            .field("name", &self.name)
+            .field("lang", &self.lang)
+            .field("version", &self.version)
+            .field("auth_token", &secret(&self.auth_token))
+            .field("pass", &secret(&self.pass))
+            .field("jwt", &secret(&self.jwt))
+            .field("sig", &secret(&self.sig))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a connection is, for as long as it lasts.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// User name, stamped on everything the connection publishes.
+    pub user: String,
+    /// Account: connections of different accounts never see each other's subjects.
+    pub account: String,
+    /// Tags, such as roles.
+    pub tags: Vec<String>,
+    /// What the connection may publish and subscribe.
+    pub permissions: Permissions,
+    /// When the connection is closed with `User Authentication Expired`.
+    pub expires_at: Option<SystemTime>,
+    /// Cancelling it closes the connection at once with `User Authentication Revoked`.
+    pub revoked: Option<CancellationToken>,
+}
+
+impl Identity {
+    /// An identity without restriction, tag or end.
+    #[must_use]
+    pub fn new(user: impl Into<String>, account: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            account: account.into(),
+            tags: Vec::new(),
+            permissions: Permissions::default(),
+            expires_at: None,
+            revoked: None,
+        }
+    }
+}
+
+/// What a connection may do; the default is everything.
+#[derive(Debug, Clone, Default)]
+pub struct Permissions {
+    /// Subjects it may publish to.
+    pub publish: SubjectPermissions,
+    /// Subjects it may subscribe to; an entry `"subject queue"` allows the subject with that queue group only.
+    pub subscribe: SubjectPermissions,
+    /// Lets it answer requests it received. Without a publish allow list it may then publish nothing but answers.
+    pub allow_responses: Option<ResponsePermission>,
+    /// Subscriptions below `_INBOX.` need a literal second token of at least 16 characters, so nobody can listen to
+    /// others' replies.
+    pub private_inboxes: bool,
+}
+
+/// Allow and deny lists of subject patterns; deny wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubjectPermissions {
+    /// `None` allows everything, an empty list nothing.
+    pub allow: Option<Vec<String>>,
+    /// Denied whatever `allow` says.
+    pub deny: Vec<String>,
+}
+
+/// How often and for how long a received request may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponsePermission {
+    /// Answers per request; 0 means the default of 1, a negative number any number.
+    pub max: i32,
+    /// Time after the request in which answers are allowed; zero means the default of two minutes.
+    pub expires: Duration,
+}
+
+impl Default for ResponsePermission {
+    fn default() -> Self {
+        Self {
+            max: 1,
+            expires: Duration::from_secs(120),
+        }
+    }
+}
+
+/// A refused CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct AuthError {
+    /// For the log; the client sees `Authorization Violation` whatever it says.
+    pub reason: &'static str,
+}
+
+/// Who sent a message: the broker's stamp, which no client can write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// User name.
+    pub user: String,
+    /// Account.
+    pub account: String,
+    /// Tags, such as roles.
+    pub tags: Arc<[String]>,
+    /// The broker's number of the connection; it appears as `client.id` in CONNECT and DISCONNECT events.
+    pub client_id: u64,
+}

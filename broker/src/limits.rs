@@ -1,0 +1,71 @@
+//! Every cap of the broker with its default and unit. The defaults are nats-server's where it has one.
+
+use std::time::Duration;
+
+/// Caps that an operator may set.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open client connections over all listeners. Default 65,536.
+    pub connections_max: usize,
+    /// Arguments of one protocol line, in bytes, the CONNECT object included. Default 4,096.
+    pub control_line_bytes_max: usize,
+    /// Headers and payload of one message together, in bytes. Default 1 MiB.
+    pub payload_bytes_max: usize,
+    /// Output waiting for one connection, in bytes; beyond it the connection is a slow consumer. Default 64 MiB.
+    pub pending_bytes_max: usize,
+    /// Subscriptions of one connection. Default 100,000 (nats-server: unlimited).
+    pub subscriptions_max: usize,
+    /// Tokens of one subscription's subject. Default 64 (nats-server: unlimited).
+    pub subscription_tokens_max: usize,
+    /// Messages waiting in one in-process subscription. Default 65,536.
+    pub local_pending_messages_max: usize,
+    /// Bytes waiting in one in-process subscription. Default 64 MiB.
+    pub local_pending_bytes_max: usize,
+    /// Requests of one in-process client that wait for an answer. Default 65,536.
+    pub requests_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 65_536,
+            control_line_bytes_max: 4096,
+            payload_bytes_max: 1 << 20,
+            pending_bytes_max: 64 << 20,
+            subscriptions_max: 100_000,
+            subscription_tokens_max: 64,
+            local_pending_messages_max: 65_536,
+            local_pending_bytes_max: 64 << 20,
+            requests_max: 65_536,
+        }
+    }
+}
+
+/// First size of a connection's read buffer, in bytes; an idle connection has none.
+pub(crate) const READ_BUFFER_BYTES_MIN: usize = 4 << 10;
+/// Size a read buffer grows to under load, in bytes.
+pub(crate) const READ_BUFFER_BYTES_MAX: usize = 256 << 10;
+/// Payloads from this size on are shared between receivers; smaller ones are copied.
+pub(crate) const SHARE_FROM_BYTES: usize = 4 << 10;
+/// Output for one receiver that ends a batch early, in bytes.
+pub(crate) const SCRATCH_BYTES_MAX: usize = 64 << 10;
+/// Routes that one publisher remembers.
+pub(crate) const ROUTES_MAX: usize = 1024;
+/// Receivers in all remembered routes of one publisher together.
+pub(crate) const ROUTE_TARGETS_MAX: usize = 16 << 10;
+/// Longest subject whose route is remembered, in bytes.
+pub(crate) const ROUTE_SUBJECT_BYTES_MAX: usize = 256;
+/// Reply subjects that one connection may answer under `allow_responses` at the same time.
+pub(crate) const REPLY_GRANTS_MAX: usize = 4096;
+/// Bytes a WebSocket may send before it has authenticated, frame headers included.
+pub(crate) const UNAUTHENTICATED_BYTES_MAX: usize = 16 << 10;
+/// Pending output, in percent of the maximum, from which a producer is held back for a moment.
+pub(crate) const STALL_PERCENT: usize = 75;
+/// Longest time a producer is held back before it goes on.
+pub(crate) const STALL_MAX: Duration = Duration::from_millis(10);
+/// Largest WebSocket message sent, in bytes: stock clients refuse large ones.
+pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Largest WebSocket frame sent to a browser, in bytes (nats-server's figure).
+pub(crate) const WEBSOCKET_BROWSER_FRAME_BYTES_MAX: usize = 4096;
+/// Connections over `connections_max` that are told so at the same time; more are closed without a word.
+pub(crate) const REFUSALS_MAX: usize = 64;
