@@ -1,1 +1,3 @@
-//! Rooms to be filled.
+//! The data directory, the streams and the chat database.
+
+pub mod chat;
