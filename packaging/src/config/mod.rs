@@ -102,7 +102,7 @@ impl Default for Nats {
             listen: SocketAddr::from(([127, 0, 0, 1], 4222)),
             server_name: "natterjack".to_owned(),
             connections_max: 65_536,
-            subscriptions_max: 10_000,
+            subscriptions_max: 100_000,
             payload_max: Size(1 << 20),
             control_line_max: Size(4 << 10),
             pending_max: Size(64 << 20),
