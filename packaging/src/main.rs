@@ -7,6 +7,7 @@ mod banner;
 mod cli;
 mod config;
 mod demo;
+mod explain;
 mod listen;
 mod logging;
 mod output;

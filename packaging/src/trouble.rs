@@ -39,7 +39,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why natterjack stops, in words for the person who started it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     pub(crate) exit: Exit,
     /// What happened, as a full sentence.
