@@ -15,7 +15,7 @@ pub(crate) struct Banner<'a> {
 }
 
 impl Banner<'_> {
-    /// The text. The first line is always the address.
+    /// The text. The first line is always the address, and the last is empty so that a reader knows that it has all.
     pub(crate) fn text(&self) -> String {
         let mut lines = vec![
             format!("natterjack is at {}", self.url),
@@ -32,6 +32,7 @@ impl Banner<'_> {
                     .to_owned(),
             );
         }
+        lines.push(String::new());
         lines.join("\n")
     }
 }
@@ -61,7 +62,7 @@ mod tests {
         assert_eq!(
             banner.text(),
             "natterjack is at http://localhost:8080\n  nats   nats://127.0.0.1:4222\n  data   /data\n  setup  \
-             http://localhost:8080/setup?token=abc  (valid for 1 hour, makes you the administrator)"
+             http://localhost:8080/setup?token=abc  (valid for 1 hour, makes you the administrator)\n"
         );
         banner.setup_token = None;
         assert_eq!(banner.text().lines().count(), 3);

@@ -12,6 +12,7 @@ mod listen;
 mod logging;
 mod output;
 mod password;
+mod serve;
 mod signals;
 mod trouble;
 
@@ -67,17 +68,8 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     match command {
         Some(Command::Config) => output::say(config::document().trim_end()),
         Some(Command::User(_)) => {}
-        Some(Command::Serve(flags)) => start(&common, flags.or(serve))?,
-        None => start(&common, serve)?,
+        Some(Command::Serve(flags)) => serve::run(&common, &flags.or(serve))?,
+        None => serve::run(&common, &serve)?,
     }
-    Ok(())
-}
-
-fn start(common: &cli::Common, flags: ServeFlags) -> Result<(), Trouble> {
-    let loaded = config::load(common, &flags)?;
-    if flags.demo {
-        demo::check_reach(&loaded.config)?;
-    }
-    logging::start(&loaded.config.log)?;
     Ok(())
 }

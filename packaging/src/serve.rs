@@ -1,0 +1,85 @@
+//! Starts the appliance, room by room from the ground up, and stops it in the reverse order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context;
+use storage::DataDir;
+use storage::chat::ChatDb;
+use tokio_util::sync::CancellationToken;
+
+use crate::banner::{self, Banner};
+use crate::cli::{Common, ServeFlags};
+use crate::config::{self, Config, Loaded};
+use crate::explain::explain;
+use crate::listen::{self, Door};
+use crate::signals::Signals;
+use crate::trouble::{Exit, Trouble};
+use crate::{demo, logging, output};
+
+/// Reads the configuration, serves until told to stop, and says what went wrong.
+pub(crate) fn run(common: &Common, flags: &ServeFlags) -> Result<(), Trouble> {
+    let Loaded {
+        mut config,
+        data_dir,
+    } = config::load(common, flags)?;
+    if flags.demo {
+        demo::check_reach(&config)?;
+        demo::REALM.clone_into(&mut config.identity.realm);
+    }
+    logging::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Trouble::new(
+                Exit::Software,
+                format!("Could not start threads: {error}."),
+                "Check the process limits (ulimit -u).",
+            )
+        })?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let signals = tokio::spawn(Signals::take()?.watch(stop.clone()));
+        let served = serve(&config, &data_dir, flags.demo, stop).await;
+        signals.abort();
+        served.map_err(|error| explain(&error))
+    })
+}
+
+/// Start and stop, in order.
+async fn serve(
+    config: &Config,
+    data_dir: &Path,
+    demo: bool,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    // What belongs to us alone comes first: nothing is touched while another process holds it.
+    let data_dir = DataDir::open(data_dir)?;
+    demo::check_data_dir(data_dir.path(), demo, !data_dir.chat_db().exists())?;
+    // The port is taken now, because its number is part of the issuer; connections wait until `web` serves.
+    let http = listen::bind(Door::Http, config.http.listen)?;
+    let http_addr = http.local_addr().context("could not read the web port")?;
+    let url = config
+        .http
+        .public_url
+        .clone()
+        .unwrap_or_else(|| banner::url_of(http_addr));
+    let db = ChatDb::open(&data_dir.chat_db()).await?;
+
+    let nats: SocketAddr = config.nats.listen;
+    let banner = Banner {
+        url: &url,
+        nats,
+        data_dir: data_dir.path(),
+        setup_token: None,
+        demo,
+    };
+    output::say(&banner.text());
+    stop.cancelled().await;
+
+    db.close().await;
+    drop(data_dir);
+    tracing::info!("stopped");
+    Ok(())
+}
