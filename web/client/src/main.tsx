@@ -1,5 +1,8 @@
-import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
+import { App } from './routes'
+import './styles/fonts.css'
+import './styles/tokens.css'
+import './styles/base.css'
 
 const root = document.getElementById('root')
-if (root) createRoot(root).render(<StrictMode><p>natterjack</p></StrictMode>)
+if (root) createRoot(root).render(<App />)
