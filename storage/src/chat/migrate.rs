@@ -9,7 +9,10 @@ use super::Error;
 /// Every step from an empty file to today's shape, oldest first.
 ///
 /// A file's `user_version` says how many of them it has. Append only: a released step is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1_identity.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1_identity.sql"),
+    include_str!("migrations/2_chat.sql"),
+];
 
 /// Brings the file to the newest version known here, each step in a transaction of its own.
 ///

@@ -19,6 +19,10 @@ mod error;
 mod migrate;
 mod writer;
 
+pub mod dead_letters;
+pub mod messages;
+pub mod read_receipts;
+pub mod rooms;
 pub mod sessions;
 pub mod settings;
 pub mod users;
