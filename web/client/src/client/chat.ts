@@ -31,6 +31,7 @@ export class ChatClient {
   readonly #live: Live
   #joined = false
   #lastTimestamp = 0
+  readonly #unreported = new Map<string, { room: string; userId: string; seq: number; timestamp: number; lastRead: number }>()
   #readTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(session: Session, url: string) {
@@ -56,7 +57,10 @@ export class ChatClient {
   start(): void {
     void this.#connection.open(() => this.#live.subscribe(this.#me))
     window.addEventListener('online', () => this.#connection.hurry())
-    window.addEventListener('pagehide', () => this.presence.leave())
+    window.addEventListener('pagehide', () => {
+      this.#reportRead()
+      this.presence.leave()
+    })
     window.addEventListener('beforeunload', (event) => {
       // What has not gone out yet lives in this page only.
       if (this.outbox.waiting > 0) event.preventDefault()
@@ -85,6 +89,7 @@ export class ChatClient {
       this.#joined = true
       this.store.dispatch({ type: 'connection.changed', phase: 'online' })
       this.outbox.flush()
+      this.#reportRead()
       this.directory.reset()
       await this.history.catchUp()
       await this.#loadPresence()
@@ -144,20 +149,29 @@ export class ChatClient {
   reading(reading: boolean): void {
     const { view } = this.store.state()
     if (view.reading !== reading) this.store.dispatch({ type: 'view.reading', reading })
-    clearTimeout(this.#readTimer)
-    if (reading) this.#readTimer = setTimeout(() => this.#markRead(), READ_DEBOUNCE_MS)
+    if (reading) this.#markRead()
   }
 
+  /** On screen at once; told to the server a moment later, together with what arrives until then. */
   #markRead(): void {
     const { view, rooms, timelines } = this.store.state()
     const room = view.room === null ? undefined : rooms[view.room]
-    if (!room || !view.reading || !this.#connection.isUp) return
+    if (!room) return
     const newest = timelines[room.name]?.messages.findLast((message) => message.seq !== null)
     const seq = Math.max(room.lastSeq, newest?.seq ?? 0)
     if (seq <= room.lastReadSeq && room.unread === 0) return
     this.store.dispatch({ type: 'room.read', room: room.name, seq })
     const timestamp = newest?.timestamp ?? room.lastActivity ?? 0
-    this.#connection.publish(`read.update.${room.name}`, { room: room.name, userId: this.#me, seq, timestamp, lastRead: timestamp })
+    this.#unreported.set(room.name, { room: room.name, userId: this.#me, seq, timestamp, lastRead: timestamp })
+    this.#readTimer ??= setTimeout(() => this.#reportRead(), READ_DEBOUNCE_MS)
+  }
+
+  #reportRead(): void {
+    clearTimeout(this.#readTimer)
+    this.#readTimer = undefined
+    if (!this.#connection.isUp) return
+    for (const [room, body] of this.#unreported) this.#connection.publish(`read.update.${room}`, body)
+    this.#unreported.clear()
   }
 
   send({ room, text, parentTimestamp }: Draft): void {

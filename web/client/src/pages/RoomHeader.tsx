@@ -27,7 +27,7 @@ export function RoomHeader({ room, membersOpen, onMembers }: RoomHeaderProps) {
       <Link to={ROOMS_PATH} className={styles.back} label="All rooms">
         <ChevronLeft size={22} strokeWidth={1.75} />
       </Link>
-      <RoomSign room={room} />
+      <span className={room.kind === 'dm' ? styles.face : styles.sign}><RoomSign room={room} /></span>
       <h1>{roomTitle(room)}</h1>
       <p>{room.kind === 'dm' ? STATUS[presence] : room.kind === 'private' ? 'Private room' : ''}</p>
       {room.kind !== 'dm' && <MembersButton room={room} open={membersOpen} onToggle={onMembers} />}

@@ -61,7 +61,7 @@ export function Shell() {
   const sidebar = (
     <Sidebar
       current={roomName}
-      you={<YouMenu />}
+      you={phone ? null : <YouMenu />}
       onFind={() => setOpen('find')}
       onCreateRoom={() => setOpen('create')}
       onStartDirect={() => setOpen('direct')}

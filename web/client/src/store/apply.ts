@@ -145,7 +145,12 @@ function roomsLoaded(state: ChatState, me: ChatState['me'], summaries: RoomSumma
       : summary
   }
   const people = { ...state.people, [me.username]: me.displayName }
-  return withPeople({ ...state, me, people, rooms }, ...summaries)
+  const next = withPeople({ ...state, me, people, rooms }, ...summaries)
+  // What came while the connection was away is new in the open room too.
+  const open = state.view.room
+  const missed = open !== null && state.rooms[open]?.unread === 0 && (rooms[open]?.unread ?? 0) > 0
+  if (!missed) return next
+  return patchTimeline(next, open, (timeline) => ({ ...timeline, newAfter: rooms[open]?.lastReadSeq ?? null }))
 }
 
 function roomRemoved(state: ChatState, name: string): ChatState {

@@ -21,6 +21,8 @@ export function Dialog({ title, onClose, look = 'card', children }: DialogProps)
     const element = dialog.current
     const before = document.activeElement
     element?.showModal()
+    // Left alone, the browser would start at the close button.
+    element?.querySelector<HTMLElement>('input, textarea')?.focus()
     return () => {
       element?.close()
       if (before instanceof HTMLElement) before.focus()

@@ -31,8 +31,9 @@ export function Popover({ label, align = 'end', side = 'below', role = 'menu', t
     if (!open || !panel.current || !root.current) return
     const height = panel.current.offsetHeight + 12
     const trigger = root.current.getBoundingClientRect()
-    const room = side === 'below' ? window.innerHeight - trigger.bottom : trigger.top
-    setFlipped(room < height)
+    const bounds = clipping(root.current)
+    const [below, above] = [bounds.bottom - trigger.bottom, trigger.top - bounds.top]
+    setFlipped(side === 'below' ? below < height && above > below : above < height && below > above)
     const items = panel.current.querySelectorAll<HTMLElement>(ITEMS)
     const chosen = [...items].find((item) => item.getAttribute('aria-checked') === 'true')
     ;(chosen ?? items[0])?.focus()
@@ -81,6 +82,14 @@ export function Popover({ label, align = 'end', side = 'below', role = 'menu', t
       )}
     </span>
   )
+}
+
+/** What cuts the popover off: the nearest scrolling ancestor, else the window. */
+function clipping(element: HTMLElement): { top: number; bottom: number } {
+  for (let parent = element.parentElement; parent; parent = parent.parentElement) {
+    if (getComputedStyle(parent).overflowY === 'auto') return parent.getBoundingClientRect()
+  }
+  return { top: 0, bottom: window.innerHeight }
 }
 
 interface MenuItemProps {

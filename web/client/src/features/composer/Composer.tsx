@@ -127,6 +127,7 @@ export function Composer({ room, parentTimestamp, placeholder, autoFocus, onEdit
         autoFocus={autoFocus && !window.matchMedia(PHONE).matches}
         onChange={(event) => {
           change(event.target.value)
+          setCaret(event.target.selectionEnd)
           setDismissed(null)
         }}
         onSelect={(event) => setCaret(event.currentTarget.selectionEnd)}

@@ -9,6 +9,7 @@ const SHOWN_MAX = 6
 export function useMentions(query: string | null): Person[] {
   const { client } = useChat()
   const people = useChatState((state) => state.people)
+  const me = useChatState((state) => state.me.username)
   const [found, setFound] = useState<Person[]>([])
 
   useEffect(() => {
@@ -30,7 +31,11 @@ export function useMentions(query: string | null): Person[] {
     .map(([username, displayName]) => ({ username, displayName }))
     .filter(({ username, displayName }) => matches(username, lower) || displayName.toLowerCase().split(' ').some((word) => matches(word, lower)))
   const all = [...known, ...found.filter((person) => !known.some(({ username }) => username === person.username))]
-  return all.sort((a, b) => a.username.localeCompare(b.username)).slice(0, SHOWN_MAX)
+  const rank = ({ username }: Person) => (matches(username, lower) ? 0 : 1)
+  return all
+    .filter(({ username }) => username !== me)
+    .sort((a, b) => rank(a) - rank(b) || a.username.localeCompare(b.username))
+    .slice(0, SHOWN_MAX)
 }
 
 const matches = (text: string, start: string): boolean => text.toLowerCase().startsWith(start)

@@ -41,9 +41,11 @@ export function YouMenu() {
 /** The same on a phone, as a page. */
 export function YouPage() {
   return (
-    <section className={styles.page} aria-label="You">
-      <YouItems onDone={() => undefined} />
-    </section>
+    <main className={styles.page}>
+      <div role="menu" aria-label="You">
+        <YouItems onDone={() => undefined} />
+      </div>
+    </main>
   )
 }
 

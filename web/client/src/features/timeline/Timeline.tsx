@@ -4,6 +4,7 @@ import { useChat, useChatState } from '../../client/context'
 import { timeline as selectTimeline } from '../../store/selectors'
 import { type Message } from '../../store/state'
 import { Button } from '../../ui/Button'
+import { classes } from '../../ui/classes'
 import { rowsOf } from './days'
 import { type MessageActions, MessageRow } from './MessageRow'
 import { Skeleton } from './Skeleton'
@@ -32,6 +33,7 @@ export function Timeline(props: TimelineProps) {
   const { client } = useChat()
   const timeline = useChatState((state) => selectTimeline(state, id))
   const people = useChatState((state) => state.people)
+  const unread = useChatState((state) => state.rooms[id]?.unread ?? 0)
   const me = useChatState((state) => state.me.username)
   const { messages, newAfter, phase, hasMore, loadingOlder } = timeline
   const rows = useMemo(() => rowsOf(messages, tracksReading ? newAfter : null, me, Date.now()), [messages, newAfter, me, tracksReading])
@@ -87,10 +89,11 @@ export function Timeline(props: TimelineProps) {
         onScroll={scroll.onScroll}
         onKeyDown={walk}
       >
-        <div ref={scroll.content} className={styles.content}>
+        <div ref={scroll.content} className={classes(styles.content, !tracksReading && styles.fromTop)}>
           {ready && (hasMore ? <Skeleton rows={2} label="Loading older messages" /> : beginning)}
           {!ready && <Skeleton rows={7} label="Loading messages" />}
           {ready && rows.map((row) => {
+            if (row.type === 'day' && !tracksReading && row.label === 'Today') return null
             if (row.type === 'day') return <div key={row.key} className={styles.day}>{row.label}</div>
             if (row.type === 'new') return <div key={row.key} className={styles.new} data-new><span>New</span></div>
             return (
@@ -109,9 +112,9 @@ export function Timeline(props: TimelineProps) {
         </div>
       </div>
       {ready && !scroll.atBottom && (
-        <button type="button" className={styles.jump} onClick={scroll.toBottom}>
+        <button type="button" className={classes(styles.jump, unread > 0 && styles.jumpNew)} onClick={scroll.toBottom}>
           <ArrowDown size={16} strokeWidth={2} />
-          {newAfter !== null && tracksReading && rows.at(-1)?.type === 'message' ? 'New messages' : 'Newest messages'}
+          {unread === 0 ? 'Newest messages' : unread === 1 ? '1 new message' : `${unread} new messages`}
         </button>
       )}
     </div>
