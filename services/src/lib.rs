@@ -1,1 +1,4 @@
-//! Rooms to be filled.
+//! Every chat service, and the accounts they authorise by.
+
+pub mod auth;
+pub mod identity;
