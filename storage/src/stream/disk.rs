@@ -1,0 +1,478 @@
+//! One redb file per stream.
+//!
+//! Tables: `meta` (format, configuration, last sequence), `heads`, `blocks` and `live` (keyed by
+//! big-endian sequence, see `record.rs`), `cursors` by name.
+//!
+//! How commits are made. Two-phase: text from strangers is stored, and redb's one-phase commit
+//! trusts a checksum that a stranger may aim at. Measured at 544 MB: 0.30 ms instead of 0.20 ms
+//! for a commit alone, a twelfth of the throughput at 1,000 messages a commit. Quick-repair, which
+//! spares the walk through the file after a crash, is on for every commit once the file is large
+//! enough for that walk to be felt: recovery needs it on the *last* commit, whichever that is.
+
+use std::fs::OpenOptions;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use redb::backends::FileBackend;
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
+
+use crate::Error;
+use crate::data_dir::io_error;
+
+use super::frozen::Frozen;
+use super::log::{Log, Touch};
+use super::record::{self, BadRecord, Block};
+use super::{Cursor, StreamConfig, lock};
+
+const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+const HEADS: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("heads");
+const BLOCKS: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("blocks");
+const LIVE: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("live");
+const CURSORS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("cursors");
+
+/// Newest file format this version knows.
+const FORMAT: u32 = 1;
+/// redb's own page cache per stream. Its default is 1 GiB; the tail cache serves recent reads, so
+/// this only has to hold the upper B-tree pages and one commit's dirty pages.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// From this file size on every commit is made with quick-repair. Below it a repair after a crash
+/// takes well under a tenth of a second, and small streams commit faster without.
+const QUICK_REPAIR_FROM_BYTES: u64 = 32 * 1024 * 1024;
+/// How often the file size is looked at, in commits.
+const SIZE_EVERY_COMMITS: u64 = 64;
+
+/// Everything one commit changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) blocks: Vec<Block>,
+    pub(super) touched: Vec<(u64, Touch)>,
+    /// Last sequence and its time; written when messages go, so that it is never reused.
+    pub(super) last: Option<(u64, u64)>,
+    pub(super) config: Option<Arc<StreamConfig>>,
+    pub(super) cursors: Vec<(String, Option<Vec<u8>>)>,
+    /// Whether the disk is waited for.
+    pub(super) durable: bool,
+}
+
+/// Opens the bytes beneath a stream; tests put failing disks here.
+pub(crate) type Opener = dyn Fn(&Path) -> Result<Box<dyn StorageBackend>, Error> + Send + Sync;
+
+/// An open stream file.
+pub(super) struct Disk {
+    path: Mutex<PathBuf>,
+    opener: Arc<Opener>,
+    database: Mutex<Option<Arc<Database>>>,
+    commits: AtomicU64,
+    file_bytes: AtomicU64,
+}
+
+/// Opens a file that only its owner may read.
+pub(crate) fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
+        .open(path)
+        .map_err(|source| io_error(path, source))?;
+    let backend = FileBackend::new(file).map_err(|error| sort(path, error))?;
+    Ok(Box::new(backend))
+}
+
+impl Disk {
+    /// Opens the file, repairing it if it was not closed.
+    pub(super) fn open(path: &Path, opener: Arc<Opener>) -> Result<Self, Error> {
+        let database = open_database(path, opener(path)?)?;
+        let disk = Self {
+            path: Mutex::new(path.to_path_buf()),
+            opener,
+            database: Mutex::new(Some(Arc::new(database))),
+            commits: AtomicU64::new(0),
+            file_bytes: AtomicU64::new(0),
+        };
+        Ok(disk)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        lock(&self.path).clone()
+    }
+
+    /// Says that the file has another name now.
+    pub(super) fn moved(&self, path: &Path) {
+        *lock(&self.path) = path.to_path_buf();
+    }
+
+    /// Writes the first rows of a new file.
+    pub(super) fn init(&self, config: &Arc<StreamConfig>) -> Result<(), Error> {
+        self.commit(&Changes {
+            config: Some(config.clone()),
+            durable: true,
+            ..Changes::default()
+        })
+    }
+
+    /// Reads the configuration and rebuilds the index.
+    pub(super) fn load(&self, now: u64) -> Result<Log, Error> {
+        let path = self.path();
+        // redb may panic on pages it would never write; that is a damaged file, not our bug.
+        catch_unwind(AssertUnwindSafe(|| self.load_checked(now)))
+            .unwrap_or_else(|_| Err(corrupt(&path, "the database can not be read")))
+    }
+
+    /// Makes one commit. After an error the file must be reopened.
+    pub(super) fn commit(&self, changes: &Changes) -> Result<(), Error> {
+        let path = self.path();
+        catch_unwind(AssertUnwindSafe(|| self.commit_checked(changes)))
+            .unwrap_or_else(|_| Err(corrupt(&path, "the database can not be written")))
+    }
+
+    /// The records of a block; `None` when it is gone.
+    pub(super) fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
+        let database = self.database()?;
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let read = database.begin_read().map_err(|e| sort(e.into()))?;
+        let blocks = read.open_table(BLOCKS).map_err(|e| sort(e.into()))?;
+        let heads = read.open_table(HEADS).map_err(|e| sort(e.into()))?;
+        let one = |key: &u64| -> Result<Option<Bytes>, Error> {
+            let key = &key.to_be_bytes();
+            if let Some(row) = blocks.get(key).map_err(|e| sort(e.into()))? {
+                let records = record::data_records(row.value()).map_err(|e| bad(&path, e))?;
+                return Ok(Some(Bytes::copy_from_slice(records)));
+            }
+            let Some(row) = heads.get(key).map_err(|e| sort(e.into()))? else {
+                return Ok(None);
+            };
+            let records = record::inline_records(row.value()).map_err(|e| bad(&path, e))?;
+            Ok(records.map(Bytes::copy_from_slice))
+        };
+        keys.iter().map(one).collect()
+    }
+
+    /// All cursors.
+    pub(super) fn cursors(&self) -> Result<Vec<(String, Cursor)>, Error> {
+        let database = self.database()?;
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let read = database.begin_read().map_err(|e| sort(e.into()))?;
+        let table = read.open_table(CURSORS).map_err(|e| sort(e.into()))?;
+        let mut cursors = Vec::new();
+        for row in table.iter().map_err(|e| sort(e.into()))? {
+            let (name, row) = row.map_err(|e| sort(e.into()))?;
+            let cursor = record::decode_cursor(row.value()).map_err(|e| bad(&path, e))?;
+            cursors.push((name.value().to_owned(), cursor));
+        }
+        Ok(cursors)
+    }
+
+    /// One cursor.
+    pub(super) fn cursor(&self, name: &str) -> Result<Option<Cursor>, Error> {
+        let database = self.database()?;
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let read = database.begin_read().map_err(|e| sort(e.into()))?;
+        let table = read.open_table(CURSORS).map_err(|e| sort(e.into()))?;
+        let row = table.get(name).map_err(|e| sort(e.into()))?;
+        row.map(|row| record::decode_cursor(row.value()).map_err(|e| bad(&path, e)))
+            .transpose()
+    }
+
+    /// After a failed commit: goes on for readers only, writing nothing to the file any more.
+    pub(super) fn freeze(&self) -> Result<(), Error> {
+        self.reopen(|backend| Box::new(Frozen::new(backend)))
+    }
+
+    /// Opens the file for writing again.
+    pub(super) fn thaw(&self) -> Result<(), Error> {
+        self.reopen(|backend| backend)
+    }
+
+    /// Closes the file, leaving it in a state that opens without repair.
+    pub(super) fn close(&self) {
+        lock(&self.database).take();
+    }
+
+    fn reopen(
+        &self,
+        wrap: impl FnOnce(Box<dyn StorageBackend>) -> Box<dyn StorageBackend>,
+    ) -> Result<(), Error> {
+        // Dropped first: the old handle holds the file's lock.
+        self.close();
+        let path = self.path();
+        let database = open_database(&path, wrap((self.opener)(&path)?))?;
+        *lock(&self.database) = Some(Arc::new(database));
+        Ok(())
+    }
+
+    fn database(&self) -> Result<Arc<Database>, Error> {
+        lock(&self.database).clone().ok_or(Error::Closed)
+    }
+
+    fn load_checked(&self, now: u64) -> Result<Log, Error> {
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let database = self.database()?;
+        let read = database.begin_read().map_err(|e| sort(e.into()))?;
+        let missing = || corrupt(&path, "it is not a stream file");
+        let meta = read.open_table(META).map_err(|_| missing())?;
+        let row = |key: &str| meta.get(key).map_err(|e| sort(e.into()));
+        let format = row("format")?.ok_or_else(missing)?;
+        let format = format.value().try_into().map_or(0, u32::from_be_bytes);
+        if format > FORMAT {
+            return Err(Error::NewerFormat {
+                path,
+                found: format,
+                supported: FORMAT,
+            });
+        }
+        let config = row("config")?.ok_or_else(missing)?;
+        let config: StreamConfig = serde_json::from_slice(config.value()).map_err(|error| {
+            corrupt(&path, &format!("its configuration is unreadable: {error}"))
+        })?;
+        let mut log = Log::new(Arc::new(config));
+        let heads = read.open_table(HEADS).map_err(|e| sort(e.into()))?;
+        let live = read.open_table(LIVE).map_err(|e| sort(e.into()))?;
+        for row in heads.iter().map_err(|e| sort(e.into()))? {
+            let (key, head) = row.map_err(|e| sort(e.into()))?;
+            let block = u64::from_be_bytes(*key.value());
+            let entries = record::decode_head(block, head.value()).map_err(|e| bad(&path, e))?;
+            let live = live.get(key.value()).map_err(|e| sort(e.into()))?;
+            for entry in &entries {
+                let alive = live
+                    .as_ref()
+                    .is_none_or(|row| record::is_live(row.value(), block, entry.sequence));
+                log.load(entry, block, alive, now);
+            }
+            if live.is_some() {
+                log.load_thinned(block, entries.len() as u32);
+            }
+        }
+        if let Some(last) = row("last")? {
+            let last: [u8; 16] = last.value().try_into().map_err(|_| missing())?;
+            let last = u128::from_be_bytes(last);
+            log.load_last((last >> 64) as u64, last as u64);
+        }
+        Ok(log)
+    }
+
+    fn commit_checked(&self, changes: &Changes) -> Result<(), Error> {
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let database = self.database()?;
+        let mut write = database.begin_write().map_err(|e| sort(e.into()))?;
+        if changes.durable {
+            write.set_two_phase_commit(true);
+            write.set_quick_repair(self.wants_quick_repair());
+        } else {
+            write
+                .set_durability(Durability::None)
+                .map_err(|e| sort(e.into()))?;
+        }
+        write_rows(&write, changes, &path)?;
+        write.commit().map_err(|e| sort(e.into()))
+    }
+
+    fn wants_quick_repair(&self) -> bool {
+        let commits = self.commits.fetch_add(1, Ordering::Relaxed);
+        if commits.is_multiple_of(SIZE_EVERY_COMMITS) {
+            let bytes = std::fs::metadata(self.path()).map_or(0, |meta| meta.len());
+            self.file_bytes.store(bytes, Ordering::Relaxed);
+        }
+        self.file_bytes.load(Ordering::Relaxed) >= QUICK_REPAIR_FROM_BYTES
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Disk({})", self.path().display())
+    }
+}
+
+fn open_database(path: &Path, backend: Box<dyn StorageBackend>) -> Result<Database, Error> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        builder.create_with_backend(Shim(backend))
+    }));
+    match opened {
+        Ok(result) => result.map_err(|error| sort(path, error)),
+        Err(_) => Err(corrupt(path, "the database can not be opened")),
+    }
+}
+
+fn write_rows(write: &redb::WriteTransaction, changes: &Changes, path: &Path) -> Result<(), Error> {
+    let sort = |error: redb::Error| sort(path, error);
+    if let Some(config) = &changes.config {
+        let mut meta = write.open_table(META).map_err(|e| sort(e.into()))?;
+        let json = serde_json::to_vec(&**config).map_err(|e| corrupt(path, &e.to_string()))?;
+        meta.insert("format", &FORMAT.to_be_bytes()[..])
+            .map_err(|e| sort(e.into()))?;
+        meta.insert("config", &json[..])
+            .map_err(|e| sort(e.into()))?;
+        for table in [HEADS, BLOCKS, LIVE] {
+            write.open_table(table).map_err(|e| sort(e.into()))?;
+        }
+        write.open_table(CURSORS).map_err(|e| sort(e.into()))?;
+    }
+    if !changes.blocks.is_empty() {
+        let mut heads = write.open_table(HEADS).map_err(|e| sort(e.into()))?;
+        for block in &changes.blocks {
+            let key = &block.key.to_be_bytes();
+            heads
+                .insert(key, &block.head[..])
+                .map_err(|e| sort(e.into()))?;
+        }
+        if changes.blocks.iter().any(|block| !block.data.is_empty()) {
+            let mut blocks = write.open_table(BLOCKS).map_err(|e| sort(e.into()))?;
+            for block in changes.blocks.iter().filter(|block| !block.data.is_empty()) {
+                let key = &block.key.to_be_bytes();
+                blocks
+                    .insert(key, &block.data[..])
+                    .map_err(|e| sort(e.into()))?;
+            }
+        }
+    }
+    write_touched(write, &changes.touched, path)?;
+    if let Some((last, timestamp)) = changes.last {
+        let row = (u128::from(last) << 64 | u128::from(timestamp)).to_be_bytes();
+        let mut meta = write.open_table(META).map_err(|e| sort(e.into()))?;
+        meta.insert("last", &row[..]).map_err(|e| sort(e.into()))?;
+    }
+    if !changes.cursors.is_empty() {
+        let mut cursors = write.open_table(CURSORS).map_err(|e| sort(e.into()))?;
+        for (name, row) in &changes.cursors {
+            match row {
+                Some(row) => cursors
+                    .insert(&name[..], &row[..])
+                    .map_err(|e| sort(e.into()))?,
+                None => cursors.remove(&name[..]).map_err(|e| sort(e.into()))?,
+            };
+        }
+    }
+    Ok(())
+}
+
+fn write_touched(
+    write: &redb::WriteTransaction,
+    touched: &[(u64, Touch)],
+    path: &Path,
+) -> Result<(), Error> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let sort = |error: redb::Error| sort(path, error);
+    let mut heads = write.open_table(HEADS).map_err(|e| sort(e.into()))?;
+    let mut blocks = write.open_table(BLOCKS).map_err(|e| sort(e.into()))?;
+    let mut lives = write.open_table(LIVE).map_err(|e| sort(e.into()))?;
+    for (block, touch) in touched {
+        let key = &block.to_be_bytes();
+        match touch {
+            Touch::Drop => {
+                heads.remove(key).map_err(|e| sort(e.into()))?;
+                blocks.remove(key).map_err(|e| sort(e.into()))?;
+                lives.remove(key).map_err(|e| sort(e.into()))?;
+            }
+            Touch::Thin(live) => {
+                let row = record::encode_live(*block, live.iter().copied());
+                lives.insert(key, &row[..]).map_err(|e| sort(e.into()))?;
+            }
+            Touch::Rewrite(live) => {
+                let gone = || corrupt(path, "a block is missing");
+                let rewritten = {
+                    let head = heads
+                        .get(key)
+                        .map_err(|e| sort(e.into()))?
+                        .ok_or_else(gone)?;
+                    let data = blocks.get(key).map_err(|e| sort(e.into()))?;
+                    let records = match &data {
+                        Some(row) => record::data_records(row.value()),
+                        None => record::inline_records(head.value()).map(Option::unwrap_or_default),
+                    };
+                    let records = records.map_err(|e| bad(path, e))?;
+                    let records = Bytes::copy_from_slice(records);
+                    record::rewrite(*block, head.value(), &records, live)
+                        .map_err(|e| bad(path, e))?
+                };
+                heads
+                    .insert(key, &rewritten.head[..])
+                    .map_err(|e| sort(e.into()))?;
+                if rewritten.data.is_empty() {
+                    blocks.remove(key).map_err(|e| sort(e.into()))?;
+                } else {
+                    blocks
+                        .insert(key, &rewritten.data[..])
+                        .map_err(|e| sort(e.into()))?;
+                }
+                lives.remove(key).map_err(|e| sort(e.into()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sorts redb's errors into the ones people can act on.
+fn sort(path: &Path, error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        redb::Error::Io(source) => io_error(path, source),
+        redb::Error::Corrupted(reason) => corrupt(path, &reason),
+        redb::Error::PreviousIo => Error::WritesStopped {
+            path: path.to_path_buf(),
+            reason: "an earlier input or output error".to_owned(),
+        },
+        redb::Error::UpgradeRequired(_) => corrupt(path, "it has a database format of the past"),
+        redb::Error::DatabaseAlreadyOpen => Error::Locked {
+            path: path.to_path_buf(),
+            holder: "unknown".to_owned(),
+        },
+        other => Error::Io {
+            path: path.to_path_buf(),
+            source: std::io::Error::other(other),
+        },
+    }
+}
+
+fn bad(path: &Path, error: BadRecord) -> Error {
+    corrupt(path, error.0)
+}
+
+fn corrupt(path: &Path, reason: &str) -> Error {
+    Error::Corrupt {
+        path: path.to_path_buf(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Lets redb own a boxed backend.
+#[derive(Debug)]
+struct Shim(Box<dyn StorageBackend>);
+
+impl StorageBackend for Shim {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.0.close()
+    }
+}

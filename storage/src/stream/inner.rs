@@ -1,0 +1,415 @@
+//! What all handles of one stream share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::Error;
+
+use super::clock::Clock;
+use super::disk::{Changes, Disk};
+use super::log::{Log, nanos};
+use super::memory::Memory;
+use super::queue::{Job, Queue, Reply};
+use super::sequences::Item;
+use super::tail::Tail;
+use super::writer::Writer;
+use super::{
+    Cursor, ReadLimit, Sequence, StoredMessage, StreamState, SubjectPattern, SyncPolicy, lock,
+    record,
+};
+
+/// An idle stream gives its tail cache back after this time.
+const TAIL_IDLE: Duration = Duration::from_secs(10);
+/// Most messages of one read, whatever its limit says.
+const READ_MESSAGES_MAX: usize = 10_000;
+
+/// What keeps the bytes.
+#[derive(Debug)]
+pub(super) enum Store {
+    Disk(Disk),
+    Memory(Memory),
+}
+
+impl Store {
+    pub(super) fn commit(&self, changes: &Changes) -> Result<(), Error> {
+        match self {
+            Self::Disk(disk) => disk.commit(changes),
+            Self::Memory(memory) => {
+                memory.commit(changes);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn cursor(&self, name: &str) -> Result<Option<Cursor>, Error> {
+        match self {
+            Self::Disk(disk) => disk.cursor(name),
+            Self::Memory(memory) => Ok(memory.cursor(name)),
+        }
+    }
+
+    pub(super) fn cursors(&self) -> Result<Vec<(String, Cursor)>, Error> {
+        match self {
+            Self::Disk(disk) => disk.cursors(),
+            Self::Memory(memory) => Ok(memory.cursors()),
+        }
+    }
+
+    fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
+        match self {
+            Self::Disk(disk) => disk.records(keys),
+            Self::Memory(memory) => Ok(keys.iter().map(|key| memory.records(*key)).collect()),
+        }
+    }
+}
+
+pub(super) struct Inner {
+    pub(super) name: String,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) log: Mutex<Log>,
+    pub(super) queue: Mutex<Queue>,
+    /// Told when the queue has room again.
+    pub(super) space: Notify,
+    pub(super) writer: Mutex<Writer>,
+    state: Mutex<StreamState>,
+    pub(super) last: watch::Sender<Sequence>,
+    /// Counts commits, the failed ones too.
+    commits: watch::Sender<u64>,
+    tail: Mutex<Tail>,
+    runtime: Handle,
+    /// When the timer wakes by itself, unix nanoseconds.
+    pub(super) armed: AtomicU64,
+    pub(super) timer: Arc<Notify>,
+    pub(super) retry_at_once: bool,
+}
+
+/// One message to be fetched from its block.
+#[derive(Debug, Clone)]
+struct Wanted {
+    item: Item,
+    subject: Bytes,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.timer.notify_one();
+    }
+}
+
+impl Inner {
+    pub(super) fn new(store: Store, log: Log, clock: Arc<dyn Clock>, retry_at_once: bool) -> Self {
+        let state = log.state();
+        Self {
+            name: log.config.name.clone(),
+            clock,
+            store,
+            queue: Mutex::default(),
+            space: Notify::new(),
+            writer: Mutex::default(),
+            state: Mutex::new(state),
+            last: watch::Sender::new(state.last),
+            commits: watch::Sender::new(0),
+            tail: Mutex::default(),
+            runtime: Handle::current(),
+            armed: AtomicU64::new(u64::MAX),
+            timer: Arc::new(Notify::new()),
+            retry_at_once,
+            log: Mutex::new(log),
+        }
+    }
+
+    pub(super) fn state(&self) -> StreamState {
+        *lock(&self.state)
+    }
+
+    pub(super) fn disk_full_pause(&self, usual: Duration) -> Duration {
+        if self.retry_at_once {
+            Duration::ZERO
+        } else {
+            usual
+        }
+    }
+
+    // Writing.
+
+    /// Queues a job, or gives it back when the queue is full.
+    pub(super) fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
+        lock(&self.queue).push(job)?;
+        self.start_writer();
+        Ok(())
+    }
+
+    /// Queues a job whatever waits already.
+    pub(super) fn push_anyway(self: &Arc<Self>, job: Job) {
+        lock(&self.queue).push_anyway(job);
+        self.start_writer();
+    }
+
+    fn start_writer(self: &Arc<Self>) {
+        if std::mem::replace(&mut lock(&self.queue).running, true) {
+            return;
+        }
+        let inner = self.clone();
+        // Parent of the task is the queue: `running` is true until it has left.
+        drop(self.runtime.spawn_blocking(move || inner.drain()));
+    }
+
+    /// Queues a job, waiting for room.
+    pub(super) async fn push_waiting(self: &Arc<Self>, mut job: Job) {
+        loop {
+            let room = self.space.notified();
+            tokio::pin!(room);
+            // Listen first: room made between a refusal and the wait must not be missed.
+            room.as_mut().enable();
+            match self.push(job) {
+                Ok(()) => return,
+                Err(back) => job = back,
+            }
+            room.await;
+        }
+    }
+
+    /// Queues a job and waits for its answer.
+    pub(super) async fn ask<T>(
+        self: &Arc<Self>,
+        job: impl FnOnce(Reply<T>) -> Job,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.push_waiting(job(reply)).await;
+        answer.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Shows a commit to readers.
+    pub(super) fn publish(&self, changes: Changes, unsynced: bool) {
+        let (state, deadline) = {
+            let mut log = lock(&self.log);
+            let state = log.state();
+            log.committed = state.last.0;
+            (state, self.next_wake(&log, unsynced))
+        };
+        let keeps_tail = matches!(self.store, Store::Disk(_)) && !changes.blocks.is_empty();
+        if keeps_tail {
+            let mut tail = lock(&self.tail);
+            for block in changes.blocks {
+                tail.push(block.key, block.records);
+            }
+        }
+        self.show(state);
+        let idle = self.clock.now().saturating_add(nanos(TAIL_IDLE));
+        let wake = if keeps_tail {
+            deadline.min(idle)
+        } else {
+            deadline
+        };
+        if wake < self.armed.load(Ordering::Acquire) {
+            self.armed.store(wake, Ordering::Release);
+            self.timer.notify_one();
+        }
+    }
+
+    /// Replaces the index by one that was read from the file again.
+    pub(super) fn replace_log(&self, log: Log) {
+        let state = log.state();
+        *lock(&self.log) = log;
+        lock(&self.tail).clear();
+        self.show(state);
+    }
+
+    fn show(&self, state: StreamState) {
+        *lock(&self.state) = state;
+        self.last
+            .send_if_modified(|last| std::mem::replace(last, state.last) != state.last);
+        self.commits
+            .send_modify(|commits| *commits = commits.wrapping_add(1));
+    }
+
+    fn next_wake(&self, log: &Log, unsynced: bool) -> u64 {
+        let sync = match log.config.sync {
+            SyncPolicy::Interval(every) if unsynced => {
+                Some(self.clock.now().saturating_add(nanos(every)))
+            }
+            _ => None,
+        };
+        let deadlines = [log.next_deadline(), log.next_forget(), sync];
+        deadlines.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    /// What the timer has to wait for next, unix nanoseconds; gives the tail back when it is idle.
+    pub(super) fn rearm(&self, idle: bool) -> u64 {
+        let mut tail = lock(&self.tail);
+        if idle {
+            tail.clear();
+        }
+        let tail_idle = if tail.is_empty() {
+            u64::MAX
+        } else {
+            self.clock.now().saturating_add(nanos(TAIL_IDLE))
+        };
+        drop(tail);
+        let log = lock(&self.log);
+        let wake = tail_idle.min(self.next_wake(&log, false));
+        self.armed.store(wake, Ordering::Release);
+        wake
+    }
+
+    pub(super) fn commit_count(&self) -> u64 {
+        *self.commits.borrow()
+    }
+
+    // Reading.
+
+    pub(super) async fn message(
+        self: &Arc<Self>,
+        sequence: Sequence,
+    ) -> Result<Option<StoredMessage>, Error> {
+        let wanted = {
+            let log = lock(&self.log);
+            log.get(sequence.0).map(|item| wanted(&log, item))
+        };
+        let found = self.fetch(wanted.into_iter().collect()).await?;
+        Ok(found.into_iter().next())
+    }
+
+    pub(super) async fn last_for_subject(
+        self: &Arc<Self>,
+        subject: &[u8],
+    ) -> Result<Option<StoredMessage>, Error> {
+        loop {
+            let mut commits = self.commits.subscribe();
+            let found = {
+                let log = lock(&self.log);
+                let last = log.last_of(subject);
+                if last > log.committed {
+                    Err(())
+                } else {
+                    Ok(log.get(last).map(|i| wanted(&log, i)))
+                }
+            };
+            // A newer message is being committed and the older one may be gone already.
+            let Ok(found) = found else {
+                commits.changed().await.map_err(|_| Error::Closed)?;
+                continue;
+            };
+            let Some(found) = found else {
+                return Ok(None);
+            };
+            if let Some(message) = self.fetch(vec![found]).await?.pop() {
+                return Ok(Some(message));
+            }
+            // Replaced between the two steps: look again.
+        }
+    }
+
+    pub(super) async fn last_per_subject(
+        self: &Arc<Self>,
+        filter: Option<&SubjectPattern>,
+    ) -> Result<Vec<StoredMessage>, Error> {
+        loop {
+            let mut commits = self.commits.subscribe();
+            let found = {
+                let log = lock(&self.log);
+                let lasts = log.lasts(filter);
+                if lasts.last().is_some_and(|last| *last > log.committed) {
+                    Err(())
+                } else {
+                    let items = lasts.iter().filter_map(|last| log.get(*last));
+                    Ok(items.map(|item| wanted(&log, item)).collect())
+                }
+            };
+            match found {
+                Ok(found) => return self.fetch(found).await,
+                Err(()) => commits.changed().await.map_err(|_| Error::Closed)?,
+            }
+        }
+    }
+
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        from: Sequence,
+        filter: Option<&SubjectPattern>,
+        limit: ReadLimit,
+    ) -> Result<Vec<StoredMessage>, Error> {
+        let mut found: Vec<Wanted> = Vec::new();
+        {
+            let log = lock(&self.log);
+            let mut bytes = 0;
+            let items = log.iter_matching(from.0, filter);
+            for item in items.take(limit.messages.min(READ_MESSAGES_MAX)) {
+                bytes += item.size as usize;
+                if bytes > limit.bytes && !found.is_empty() {
+                    break;
+                }
+                found.push(wanted(&log, item));
+            }
+        }
+        self.fetch(found).await
+    }
+
+    /// Gets messages from their blocks; what was removed meanwhile is left out.
+    async fn fetch(self: &Arc<Self>, wanted: Vec<Wanted>) -> Result<Vec<StoredMessage>, Error> {
+        let mut keys: Vec<u64> = wanted.iter().map(|wanted| wanted.item.block).collect();
+        keys.dedup();
+        let cached: Option<Vec<Bytes>> = match &self.store {
+            Store::Memory(_) => None,
+            Store::Disk(_) => {
+                let tail = lock(&self.tail);
+                keys.iter().map(|key| tail.get(*key)).collect()
+            }
+        };
+        let records: Vec<Option<Bytes>> = match (cached, &self.store) {
+            (Some(cached), _) => cached.into_iter().map(Some).collect(),
+            (None, Store::Memory(_)) => self.store.records(&keys)?,
+            (None, Store::Disk(_)) => {
+                let (inner, keys) = (self.clone(), keys.clone());
+                let read = self
+                    .runtime
+                    .spawn_blocking(move || inner.store.records(&keys));
+                read.await.unwrap_or(Err(Error::Closed))?
+            }
+        };
+        let mut messages = Vec::with_capacity(wanted.len());
+        let mut at = 0;
+        for wanted in wanted {
+            while keys[at] != wanted.item.block {
+                at += 1;
+            }
+            let (key, sequence) = (wanted.item.block, wanted.item.sequence);
+            let found = records[at]
+                .as_ref()
+                .and_then(|r| record::find_record(r, key, sequence));
+            if let Some((headers, payload)) = found {
+                messages.push(StoredMessage {
+                    sequence: Sequence(sequence),
+                    subject: wanted.subject,
+                    headers,
+                    payload,
+                    timestamp: wanted.item.timestamp,
+                });
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Runs a blocking read of the store off the async threads.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.clone();
+        let read = self.runtime.spawn_blocking(move || read(&inner.store));
+        read.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+fn wanted(log: &Log, item: Item) -> Wanted {
+    Wanted {
+        subject: log.subject_name(&item),
+        item,
+    }
+}

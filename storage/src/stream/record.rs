@@ -1,0 +1,603 @@
+//! The codec of stored messages.
+//!
+//! Appends of one commit are stored together: a *head* with what the index needs to be rebuilt,
+//! and the *data* with headers and payloads. Opening a stream reads heads only. Both rows have the
+//! first sequence of the block as key (8 bytes, big endian). Small data lies behind its head.
+//!
+//! ```text
+//! head   version u8 = 1 | flags u8 (1 = data is inline) | count u32 | base time u64 |
+//!        entries length u32 | crc32 u32 of everything else | entries | inline data
+//! entry  sequence step varint | time step zigzag varint | flags u8 (1 = id, 2 = expiry) |
+//!        subject number varint [| length varint | subject, when the number is new] |
+//!        headers length varint | payload length varint |
+//!        [id length varint | id] [expiry u64]
+//! data   version u8 = 1 | crc32 u32 of the records | records     (inline: the records alone)
+//! record sequence - key u32 | headers length u32 | payload length u32 | headers | payload
+//! live   version u8 = 1 | bits: byte i/8, bit i%8 set = sequence key + i still exists
+//! cursor version u8 = 1 | ack floor u64, u64 | delivered u64, u64 | data length u32 | data |
+//!        count u32 | (sequence u64 | consumer sequence u64 | deliveries u32 | time u64) each
+//! ```
+//!
+//! Fixed numbers are big endian; varints are LEB128; times are unix nanoseconds. An expiry of
+//! `u64::MAX` means never. A live row exists only for blocks that lost messages.
+
+use bytes::{Buf, BufMut, Bytes};
+use hashbrown::HashMap;
+
+use super::{Cursor, Pending, Sequence};
+
+const VERSION: u8 = 1;
+const HEAD_FIXED: usize = 22;
+const HEAD_CRC_AT: usize = 18;
+const DATA_FIXED: usize = 5;
+const FLAG_INLINE: u8 = 1;
+const FLAG_ID: u8 = 1;
+const FLAG_EXPIRY: u8 = 2;
+/// Data up to this size is stored with its head: one row instead of two for a lone message.
+const INLINE_BYTES_MAX: usize = 1024;
+
+/// A stored row that can not be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadRecord(pub(super) &'static str);
+
+/// What the index keeps of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    pub(super) sequence: u64,
+    pub(super) timestamp: u64,
+    pub(super) subject: &'a [u8],
+    pub(super) headers_len: usize,
+    pub(super) payload_len: usize,
+    pub(super) message_id: Option<&'a [u8]>,
+    pub(super) expires: Option<u64>,
+}
+
+/// A finished block: the head row, and the data row unless it is inline.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Block {
+    pub(super) key: u64,
+    pub(super) head: Vec<u8>,
+    /// A data row of its own; empty = inline.
+    pub(super) data: Bytes,
+    /// The records, to be read back from memory.
+    pub(super) records: Bytes,
+}
+
+/// Collects messages into one block.
+#[derive(Debug, Default)]
+pub(super) struct BlockBuilder {
+    key: u64,
+    /// Keeps the key of a block that is rewritten, whatever its first message is by now.
+    fixed_key: Option<u64>,
+    count: u32,
+    base: u64,
+    last_sequence: u64,
+    last_timestamp: u64,
+    entries: Vec<u8>,
+    data: Vec<u8>,
+    /// Numbers of the subjects in this block.
+    subjects: HashMap<Box<[u8]>, u64>,
+    /// The subject of the last entry, which the next one often shares.
+    last_subject: (Box<[u8]>, u64),
+}
+
+impl BlockBuilder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub(super) fn data_len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Sequence of the first message, or the one that is to be.
+    pub(super) fn key_for(&self, sequence: u64) -> u64 {
+        if self.is_empty() { sequence } else { self.key }
+    }
+
+    /// Adds one message.
+    pub(super) fn push(&mut self, entry: &Entry<'_>, headers: &[u8], payload: &[u8]) {
+        if self.is_empty() {
+            self.begin(entry);
+        }
+        let next = self.subjects.len() as u64;
+        let number = self.subject_number(entry.subject);
+        let out = &mut self.entries;
+        put_varint(out, entry.sequence - self.last_sequence);
+        put_varint(
+            out,
+            zigzag(entry.timestamp.wrapping_sub(self.last_timestamp)),
+        );
+        let id_flag = if entry.message_id.is_some() {
+            FLAG_ID
+        } else {
+            0
+        };
+        let expiry_flag = if entry.expires.is_some() {
+            FLAG_EXPIRY
+        } else {
+            0
+        };
+        out.put_u8(id_flag | expiry_flag);
+        put_varint(out, number);
+        if number == next {
+            put_slice(out, entry.subject);
+        }
+        put_varint(out, headers.len() as u64);
+        put_varint(out, payload.len() as u64);
+        if let Some(id) = entry.message_id {
+            put_slice(out, id);
+        }
+        if let Some(expires) = entry.expires {
+            out.put_u64(expires);
+        }
+        self.data.put_u32((entry.sequence - self.key) as u32);
+        self.data.put_u32(headers.len() as u32);
+        self.data.put_u32(payload.len() as u32);
+        self.data.extend_from_slice(headers);
+        self.data.extend_from_slice(payload);
+        self.last_sequence = entry.sequence;
+        self.last_timestamp = entry.timestamp;
+        self.count += 1;
+    }
+
+    /// Ends the block and starts over.
+    pub(super) fn finish(&mut self) -> Block {
+        let inline = self.data.len() - DATA_FIXED <= INLINE_BYTES_MAX;
+        let records_len = if inline { self.data.len() } else { 0 };
+        let mut head = Vec::with_capacity(HEAD_FIXED + self.entries.len() + records_len);
+        head.put_u8(VERSION);
+        head.put_u8(if inline { FLAG_INLINE } else { 0 });
+        head.put_u32(self.count);
+        head.put_u64(self.base);
+        head.put_u32(self.entries.len() as u32);
+        head.put_u32(0);
+        head.extend_from_slice(&self.entries);
+        if inline {
+            head.extend_from_slice(&self.data[DATA_FIXED..]);
+        }
+        let crc = head_crc(&head);
+        head[HEAD_CRC_AT..HEAD_FIXED].copy_from_slice(&crc.to_be_bytes());
+        let crc = crc32fast::hash(&self.data[DATA_FIXED..]);
+        self.data[1..DATA_FIXED].copy_from_slice(&crc.to_be_bytes());
+        let data = Bytes::from(std::mem::take(&mut self.data));
+        let block = Block {
+            key: self.key,
+            head,
+            records: data.slice(DATA_FIXED..),
+            data: if inline { Bytes::new() } else { data },
+        };
+        self.entries.clear();
+        self.subjects.clear();
+        self.count = 0;
+        block
+    }
+
+    fn subject_number(&mut self, subject: &[u8]) -> u64 {
+        if !self.subjects.is_empty() && *self.last_subject.0 == *subject {
+            return self.last_subject.1;
+        }
+        let next = self.subjects.len() as u64;
+        let number = match self.subjects.get(subject) {
+            Some(number) => *number,
+            None => {
+                self.subjects.insert(subject.into(), next);
+                next
+            }
+        };
+        self.last_subject = (subject.into(), number);
+        number
+    }
+
+    fn begin(&mut self, entry: &Entry<'_>) {
+        self.key = self.fixed_key.unwrap_or(entry.sequence);
+        self.base = entry.timestamp;
+        self.last_sequence = self.key;
+        self.last_timestamp = entry.timestamp;
+        self.data.clear();
+        self.data.put_u8(VERSION);
+        self.data.put_u32(0);
+    }
+}
+
+/// The entries of a head row, checked as a whole first.
+pub(super) fn decode_head(key: u64, head: &[u8]) -> Result<Vec<Entry<'_>>, BadRecord> {
+    let (fixed, mut rest) = split_head(head)?;
+    let mut fixed = &fixed[2..];
+    let count = fixed.get_u32() as usize;
+    let mut timestamp = fixed.get_u64();
+    let mut sequence = key;
+    let mut subjects: Vec<&[u8]> = Vec::new();
+    let rest = &mut rest;
+    // An entry has at least six bytes, so a wrong count can not ask for much memory.
+    let mut entries = Vec::with_capacity(count.min(rest.len() / 6 + 1));
+    for _ in 0..count {
+        sequence = sequence
+            .checked_add(varint(rest)?)
+            .ok_or(BadRecord("sequence overflows"))?;
+        timestamp = timestamp.wrapping_add(unzigzag(varint(rest)?));
+        let flags = take(rest, 1)?[0];
+        let number = varint(rest)? as usize;
+        if number == subjects.len() {
+            subjects.push(slice(rest)?);
+        }
+        let subject = *subjects
+            .get(number)
+            .ok_or(BadRecord("unknown subject number"))?;
+        let headers_len = varint(rest)? as usize;
+        let payload_len = varint(rest)? as usize;
+        let message_id = if flags & FLAG_ID == 0 {
+            None
+        } else {
+            Some(slice(rest)?)
+        };
+        let expires = if flags & FLAG_EXPIRY == 0 {
+            None
+        } else {
+            Some(take(rest, 8)?.get_u64())
+        };
+        entries.push(Entry {
+            sequence,
+            timestamp,
+            subject,
+            headers_len,
+            payload_len,
+            message_id,
+            expires,
+        });
+    }
+    Ok(entries)
+}
+
+/// The records behind a head, when they are inline.
+pub(super) fn inline_records(head: &[u8]) -> Result<Option<&[u8]>, BadRecord> {
+    split_head(head)?;
+    if head[1] & FLAG_INLINE == 0 {
+        return Ok(None);
+    }
+    let entries_len = (&head[14..HEAD_CRC_AT]).get_u32() as usize;
+    Ok(Some(&head[HEAD_FIXED + entries_len..]))
+}
+
+/// The records of a data row.
+pub(super) fn data_records(data: &[u8]) -> Result<&[u8], BadRecord> {
+    if data.len() < DATA_FIXED || data[0] != VERSION {
+        return Err(BadRecord("unknown data version"));
+    }
+    let (fixed, records) = data.split_at(DATA_FIXED);
+    if (&fixed[1..]).get_u32() != crc32fast::hash(records) {
+        return Err(BadRecord("data checksum differs"));
+    }
+    Ok(records)
+}
+
+/// Headers and payload of one message among the records of its block.
+pub(super) fn find_record(records: &Bytes, key: u64, sequence: u64) -> Option<(Bytes, Bytes)> {
+    let mut at = 0;
+    while records.len() >= at + 12 {
+        let mut fixed = &records[at..at + 12];
+        let found = key + u64::from(fixed.get_u32());
+        let headers = at + 12;
+        let payload = headers + fixed.get_u32() as usize;
+        let end = payload + fixed.get_u32() as usize;
+        if end > records.len() {
+            return None;
+        }
+        if found == sequence {
+            return Some((records.slice(headers..payload), records.slice(payload..end)));
+        }
+        at = end;
+    }
+    None
+}
+
+/// The same block with only some of its messages; `live` is sorted.
+pub(super) fn rewrite(
+    key: u64,
+    head: &[u8],
+    records: &Bytes,
+    live: &[u64],
+) -> Result<Block, BadRecord> {
+    let mut builder = BlockBuilder {
+        fixed_key: Some(key),
+        ..BlockBuilder::default()
+    };
+    for entry in decode_head(key, head)? {
+        if live.binary_search(&entry.sequence).is_err() {
+            continue;
+        }
+        let found = find_record(records, key, entry.sequence);
+        let (headers, payload) = found.ok_or(BadRecord("record is missing"))?;
+        builder.push(&entry, &headers, &payload);
+    }
+    if builder.count() as usize != live.len() {
+        return Err(BadRecord("block lost messages"));
+    }
+    Ok(builder.finish())
+}
+
+/// The records of some messages of a block; `live` is sorted.
+pub(super) fn keep_records(records: &Bytes, key: u64, live: &[u64]) -> Bytes {
+    let mut kept = Vec::new();
+    for sequence in live {
+        if let Some((headers, payload)) = find_record(records, key, *sequence) {
+            kept.put_u32((sequence - key) as u32);
+            kept.put_u32(headers.len() as u32);
+            kept.put_u32(payload.len() as u32);
+            kept.extend_from_slice(&headers);
+            kept.extend_from_slice(&payload);
+        }
+    }
+    Bytes::from(kept)
+}
+
+/// A live row from the sequences that still exist.
+pub(super) fn encode_live(key: u64, live: impl Iterator<Item = u64>) -> Vec<u8> {
+    let mut row = vec![VERSION];
+    for sequence in live {
+        let bit = (sequence - key) as usize;
+        let byte = 1 + bit / 8;
+        if row.len() <= byte {
+            row.resize(byte + 1, 0);
+        }
+        row[byte] |= 1 << (bit % 8);
+    }
+    row
+}
+
+/// Whether a live row says that `sequence` still exists.
+pub(super) fn is_live(row: &[u8], key: u64, sequence: u64) -> bool {
+    let bit = (sequence - key) as usize;
+    row.get(1 + bit / 8)
+        .is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+}
+
+/// A cursor row.
+pub(super) fn encode_cursor(cursor: &Cursor) -> Vec<u8> {
+    let mut out = Vec::with_capacity(41 + cursor.data.len() + cursor.pending.len() * 28);
+    out.put_u8(VERSION);
+    out.put_u64(cursor.ack_floor.0);
+    out.put_u64(cursor.ack_floor_consumer);
+    out.put_u64(cursor.delivered.0);
+    out.put_u64(cursor.delivered_consumer);
+    out.put_u32(cursor.data.len() as u32);
+    out.extend_from_slice(&cursor.data);
+    out.put_u32(cursor.pending.len() as u32);
+    for pending in &cursor.pending {
+        out.put_u64(pending.sequence.0);
+        out.put_u64(pending.consumer_sequence);
+        out.put_u32(pending.deliveries);
+        out.put_u64(pending.delivered_at);
+    }
+    out
+}
+
+/// Reads a cursor row back.
+pub(super) fn decode_cursor(mut row: &[u8]) -> Result<Cursor, BadRecord> {
+    let row = &mut row;
+    if take(row, 1)?[0] != VERSION {
+        return Err(BadRecord("unknown cursor version"));
+    }
+    let mut fixed = take(row, 36)?;
+    let mut cursor = Cursor {
+        ack_floor: Sequence(fixed.get_u64()),
+        ack_floor_consumer: fixed.get_u64(),
+        delivered: Sequence(fixed.get_u64()),
+        delivered_consumer: fixed.get_u64(),
+        ..Cursor::default()
+    };
+    let data_len = fixed.get_u32() as usize;
+    cursor.data = Bytes::copy_from_slice(take(row, data_len)?);
+    let count = take(row, 4)?.get_u32() as usize;
+    for _ in 0..count {
+        let mut fixed = take(row, 28)?;
+        cursor.pending.push(Pending {
+            sequence: Sequence(fixed.get_u64()),
+            consumer_sequence: fixed.get_u64(),
+            deliveries: fixed.get_u32(),
+            delivered_at: fixed.get_u64(),
+        });
+    }
+    Ok(cursor)
+}
+
+/// The fixed part and the entries.
+fn split_head(head: &[u8]) -> Result<(&[u8], &[u8]), BadRecord> {
+    if head.len() < HEAD_FIXED || head[0] != VERSION {
+        return Err(BadRecord("unknown head version"));
+    }
+    let (fixed, rest) = head.split_at(HEAD_FIXED);
+    if (&fixed[HEAD_CRC_AT..]).get_u32() != head_crc(head) {
+        return Err(BadRecord("head checksum differs"));
+    }
+    let entries_len = (&fixed[14..HEAD_CRC_AT]).get_u32() as usize;
+    let entries = rest
+        .get(..entries_len)
+        .ok_or(BadRecord("head is cut short"))?;
+    Ok((fixed, entries))
+}
+
+fn head_crc(head: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&head[..HEAD_CRC_AT]);
+    crc.update(&head[HEAD_FIXED..]);
+    crc.finalize()
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_slice(out: &mut Vec<u8>, slice: &[u8]) {
+    put_varint(out, slice.len() as u64);
+    out.extend_from_slice(slice);
+}
+
+fn varint(input: &mut &[u8]) -> Result<u64, BadRecord> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = take(input, 1)?[0];
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(BadRecord("number is too long"))
+}
+
+fn slice<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], BadRecord> {
+    let len = varint(input)?;
+    take(
+        input,
+        usize::try_from(len).map_err(|_| BadRecord("row is cut short"))?,
+    )
+}
+
+fn take<'a>(input: &mut &'a [u8], len: usize) -> Result<&'a [u8], BadRecord> {
+    let (taken, rest) = input
+        .split_at_checked(len)
+        .ok_or(BadRecord("row is cut short"))?;
+    *input = rest;
+    Ok(taken)
+}
+
+fn zigzag(step: u64) -> u64 {
+    (step << 1) ^ (0_u64.wrapping_sub(step >> 63))
+}
+
+fn unzigzag(value: u64) -> u64 {
+    (value >> 1) ^ 0_u64.wrapping_sub(value & 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Raw = (u32, u64, u8, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<u64>);
+
+    fn raw() -> impl Strategy<Value = Raw> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
+        (
+            1..9_u32,
+            any::<u64>(),
+            0..4_u8,
+            bytes(),
+            bytes(),
+            proptest::option::of(bytes()),
+            proptest::option::of(any::<u64>()),
+        )
+    }
+
+    fn build(key: u64, raws: &[Raw]) -> (Block, Vec<(u64, Vec<u8>, Vec<u8>)>) {
+        let mut builder = BlockBuilder::default();
+        let mut sequence = key;
+        let mut expected = Vec::new();
+        for (step, timestamp, subject, headers, payload, id, expires) in raws {
+            let entry = Entry {
+                sequence,
+                timestamp: *timestamp,
+                subject: &[b's', *subject],
+                headers_len: headers.len(),
+                payload_len: payload.len(),
+                message_id: id.as_deref(),
+                expires: *expires,
+            };
+            builder.push(&entry, headers, payload);
+            expected.push((sequence, headers.clone(), payload.clone()));
+            sequence += u64::from(*step);
+        }
+        (builder.finish(), expected)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_read_back_as_written(
+            key in 1..u64::MAX / 2,
+            raws in proptest::collection::vec(raw(), 1..60),
+        ) {
+            let (block, expected) = build(key, &raws);
+            let entries = decode_head(key, &block.head).unwrap();
+            prop_assert_eq!(entries.len(), raws.len());
+            let records = match inline_records(&block.head).unwrap() {
+                Some(records) => Bytes::copy_from_slice(records),
+                None => Bytes::copy_from_slice(data_records(&block.data).unwrap()),
+            };
+            prop_assert_eq!(&records, &block.records);
+            for ((entry, raw), (sequence, headers, payload)) in
+                entries.iter().zip(&raws).zip(expected)
+            {
+                prop_assert_eq!(entry.sequence, sequence);
+                prop_assert_eq!(entry.timestamp, raw.1);
+                prop_assert_eq!(entry.subject, &[b's', raw.2][..]);
+                prop_assert_eq!(entry.message_id, raw.5.as_deref());
+                prop_assert_eq!(entry.expires, raw.6);
+                let found = find_record(&records, key, sequence).unwrap();
+                prop_assert_eq!(&found.0[..], &headers[..]);
+                prop_assert_eq!(&found.1[..], &payload[..]);
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(
+            raws in proptest::collection::vec(raw(), 1..20), at in any::<prop::sample::Index>(),
+        ) {
+            let (mut block, _) = build(7, &raws);
+            let bit = at.index(block.head.len() * 8);
+            block.head[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode_head(7, &block.head).is_err());
+        }
+
+        #[test]
+        fn rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_head(1, &bytes);
+            let _ = inline_records(&bytes);
+            let _ = data_records(&bytes);
+            let _ = decode_cursor(&bytes);
+            let _ = find_record(&Bytes::from(bytes), 1, 5);
+        }
+
+        #[test]
+        fn cursors_read_back_as_written(
+            numbers in any::<[u64; 4]>(),
+            data in proptest::collection::vec(any::<u8>(), 0..50),
+            pending in proptest::collection::vec(any::<(u64, u64, u32, u64)>(), 0..20),
+        ) {
+            let cursor = Cursor {
+                ack_floor: Sequence(numbers[0]),
+                ack_floor_consumer: numbers[1],
+                delivered: Sequence(numbers[2]),
+                delivered_consumer: numbers[3],
+                data: data.into(),
+                pending: pending.into_iter().map(|(s, c, d, t)| Pending {
+                    sequence: Sequence(s),
+                    consumer_sequence: c,
+                    deliveries: d,
+                    delivered_at: t,
+                }).collect(),
+            };
+            prop_assert_eq!(decode_cursor(&encode_cursor(&cursor)).unwrap(), cursor);
+        }
+
+        #[test]
+        fn live_rows_know_who_is_left(
+            key in 1..1000_u64,
+            offsets in proptest::collection::btree_set(0..512_u64, 0..80),
+        ) {
+            let row = encode_live(key, offsets.iter().map(|o| key + o));
+            for offset in 0..600 {
+                prop_assert_eq!(is_live(&row, key, key + offset), offsets.contains(&offset));
+            }
+        }
+    }
+}

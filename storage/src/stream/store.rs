@@ -1,0 +1,236 @@
+//! The streams of one directory.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+
+use crate::Error;
+use crate::data_dir::{escape_file_name, io_error, make_private_dir};
+
+use super::clock::{Clock, SystemClock};
+use super::disk::{Disk, Opener, open_file};
+use super::inner::{Inner, Store};
+use super::log::Log;
+use super::memory::Memory;
+use super::{StorageKind, Stream, StreamConfig, lock};
+
+/// Longest file name of a stream without its ending; file systems take 255 bytes.
+const FILE_NAME_BYTES_MAX: usize = 240;
+const ENDING: &str = "redb";
+
+/// How a store opens its streams.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    pub(crate) opener: Arc<Opener>,
+    /// Tries a full disk again with the next append instead of after a pause.
+    pub(crate) retry_at_once: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            opener: Arc::new(open_file),
+            retry_at_once: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreOptions")
+    }
+}
+
+/// All streams of one account, kept in one directory.
+#[derive(Debug)]
+pub struct StreamStore {
+    dir: PathBuf,
+    options: StoreOptions,
+    streams: Mutex<HashMap<String, Stream>>,
+    /// One create or remove at a time, so that two of the same name can not meet.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl StreamStore {
+    /// Opens the directory, making it when it is missing. Streams are opened by `open_all`.
+    ///
+    /// # Errors
+    /// [`Error`] when the directory can not be made.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, Error> {
+        make_private_dir(dir)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            options,
+            streams: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Makes a new stream.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`], [`Error::StreamExists`], or why its file can not be made.
+    pub async fn create(&self, config: StreamConfig) -> Result<Stream, Error> {
+        config.validate()?;
+        let path = self.path_of(&config.name)?;
+        let _changing = self.changing.lock().await;
+        let name = config.name.clone();
+        if lock(&self.streams).contains_key(&name) || path.exists() {
+            return Err(Error::StreamExists { name });
+        }
+        let config = Arc::new(config);
+        let log = Log::new(config.clone());
+        let store = match config.storage {
+            StorageKind::Memory => Store::Memory(Memory::default()),
+            StorageKind::Disk => {
+                let opener = self.options.opener.clone();
+                Store::Disk(blocking(move || create_file(&path, opener, &config)).await?)
+            }
+        };
+        let stream = self.start(store, log);
+        lock(&self.streams).insert(name, stream.clone());
+        Ok(stream)
+    }
+
+    /// Opens every stream found in the directory, several at a time. Those that are open already
+    /// are returned as they are.
+    ///
+    /// # Errors
+    /// The first file that can not be opened, by name; nothing is changed or deleted.
+    pub async fn open_all(&self) -> Result<Vec<Stream>, Error> {
+        let _changing = self.changing.lock().await;
+        let mut opening = JoinSet::new();
+        for path in self.files()? {
+            let options = self.options.clone();
+            let known = lock(&self.streams)
+                .keys()
+                .any(|name| self.path_of(name).is_ok_and(|other| other == path));
+            if !known {
+                opening.spawn_blocking(move || open_stream(&path, &options));
+            }
+        }
+        while let Some(opened) = opening.join_next().await {
+            let (disk, log) = opened.unwrap_or(Err(Error::Closed))?;
+            let name = log.config.name.clone();
+            let stream = self.start(Store::Disk(disk), log);
+            lock(&self.streams).insert(name, stream);
+        }
+        Ok(lock(&self.streams).values().cloned().collect())
+    }
+
+    /// Removes a stream and its file; false when there was none.
+    ///
+    /// # Errors
+    /// [`Error`] when the file can not be removed.
+    pub async fn remove(&self, name: &str) -> Result<bool, Error> {
+        let _changing = self.changing.lock().await;
+        let Some(stream) = lock(&self.streams).remove(name) else {
+            return Ok(false);
+        };
+        // A failed last commit is no reason to keep what is to be removed.
+        let _ = stream.close().await;
+        if let Store::Disk(disk) = &stream.inner.store {
+            let path = disk.path();
+            blocking(move || match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&path, e)),
+                _ => sync_dir(&path),
+            })
+            .await?;
+        }
+        Ok(true)
+    }
+
+    /// Closes all streams; appends that were taken are committed first.
+    pub async fn shutdown(&self) {
+        let streams: Vec<Stream> = lock(&self.streams)
+            .drain()
+            .map(|(_, stream)| stream)
+            .collect();
+        let mut closing = JoinSet::new();
+        for stream in streams {
+            closing.spawn(async move {
+                if let Err(error) = stream.close().await {
+                    tracing::error!(?stream, %error, "stream did not close cleanly");
+                }
+            });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    fn start(&self, store: Store, log: Log) -> Stream {
+        let (clock, at_once) = (self.options.clock.clone(), self.options.retry_at_once);
+        Stream::start(Inner::new(store, log, clock, at_once))
+    }
+
+    fn path_of(&self, name: &str) -> Result<PathBuf, Error> {
+        let escaped = escape_file_name(name);
+        if escaped.len() > FILE_NAME_BYTES_MAX {
+            return Err(Error::InvalidConfig {
+                reason: format!("stream name {name:?} is too long for a file name"),
+            });
+        }
+        Ok(self.dir.join(format!("{escaped}.{ENDING}")))
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, Error> {
+        let failed = |source| io_error(&self.dir, source);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|ending| ending == ENDING) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error> {
+    let disk = Disk::open(path, options.opener.clone())?;
+    let log = disk.load(options.clock.now())?;
+    Ok((disk, log))
+}
+
+/// Made aside and renamed: a crash leaves either no stream or a whole one.
+fn create_file(
+    path: &Path,
+    opener: Arc<Opener>,
+    config: &Arc<StreamConfig>,
+) -> Result<Disk, Error> {
+    let aside = path.with_extension("new");
+    // What a crash left of an earlier try was never acknowledged.
+    if aside.exists() {
+        fs::remove_file(&aside).map_err(|source| io_error(&aside, source))?;
+    }
+    let disk = Disk::open(&aside, opener)?;
+    disk.init(config)?;
+    if aside.exists() {
+        fs::rename(&aside, path).map_err(|source| io_error(path, source))?;
+        sync_dir(path)?;
+    }
+    disk.moved(path);
+    Ok(disk)
+}
+
+/// Makes a new or removed name in the directory of `path` durable.
+fn sync_dir(path: &Path) -> Result<(), Error> {
+    let dir = path.parent().unwrap_or(path);
+    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| io_error(dir, source))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(Error::Closed))
+}
