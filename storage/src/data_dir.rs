@@ -57,7 +57,13 @@ impl DataDir {
     /// The chat database.
     #[must_use]
     pub fn chat_db(&self) -> PathBuf {
-        self.path.join("chat.sqlite3")
+        Self::chat_db_in(&self.path)
+    }
+
+    /// The chat database of a data directory that another process may hold: SQLite allows both.
+    #[must_use]
+    pub fn chat_db_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("chat.sqlite3")
     }
 
     /// Directory of signing keys and other secrets, mode 0700.
