@@ -5,6 +5,7 @@
 
 mod banner;
 mod cli;
+mod commands;
 mod config;
 mod demo;
 mod explain;
@@ -67,7 +68,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     }
     match command {
         Some(Command::Config) => output::say(config::document().trim_end()),
-        Some(Command::User(_)) => {}
+        Some(Command::User(command)) => commands::user::run(&common, command)?,
         Some(Command::Serve(flags)) => serve::run(&common, &flags.or(serve))?,
         None => serve::run(&common, &serve)?,
     }

@@ -20,18 +20,39 @@ fn listed(dir: &Path) -> Vec<serde_json::Value> {
 fn accounts_are_managed_beside_a_running_server() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(&mut serve(dir.path()));
-    assert!(listed(dir.path()).is_empty(), "no account exists by default");
+    assert!(
+        listed(dir.path()).is_empty(),
+        "no account exists by default"
+    );
 
     let added = run_with_input(
-        natterjack(dir.path()).args(["user", "add", "ana", "--role", "admin", "--display-name", "Ana Ruiz", "--password-stdin"]),
+        natterjack(dir.path()).args([
+            "user",
+            "add",
+            "ana",
+            "--role",
+            "admin",
+            "--display-name",
+            "Ana Ruiz",
+            "--password-stdin",
+        ]),
         "correct horse battery\n",
     );
     assert_eq!(added.code, Some(0), "{added:?}");
-    assert!(!format!("{added:?}").contains("correct horse"), "a given password is not shown");
-    assert_eq!(listed(dir.path())[0]["roles"], serde_json::json!(["admin", "user"]));
+    assert!(
+        !format!("{added:?}").contains("correct horse"),
+        "a given password is not shown"
+    );
+    assert_eq!(
+        listed(dir.path())[0]["roles"],
+        serde_json::json!(["admin", "user"])
+    );
     assert_eq!(listed(dir.path())[0]["displayName"], "Ana Ruiz");
 
-    assert_eq!(user(dir.path(), &["role", "ana", "admin", "--remove"]).code, Some(0));
+    assert_eq!(
+        user(dir.path(), &["role", "ana", "admin", "--remove"]).code,
+        Some(0)
+    );
     assert_eq!(listed(dir.path())[0]["roles"], serde_json::json!(["user"]));
     assert_eq!(user(dir.path(), &["disable", "ana"]).code, Some(0));
     assert_eq!(listed(dir.path())[0]["disabled"], true);
@@ -58,13 +79,23 @@ fn generated_password_is_printed_once_and_alone_on_its_line() {
 fn wrong_requests_say_why_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     user(dir.path(), &["list"]).check_trouble(66, &["There is no workspace in", "--data-dir"]);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was made"
+    );
 
     Running::start(&mut serve(dir.path())).stop();
-    user(dir.path(), &["passwd", "ghost"]).check_trouble(64, &["There is no user ghost", "user list"]);
+    user(dir.path(), &["passwd", "ghost"])
+        .check_trouble(64, &["There is no user ghost", "user list"]);
     user(dir.path(), &["disable", "ghost"]).check_trouble(64, &["There is no user ghost"]);
     user(dir.path(), &["add", "not.a.name"]).check_trouble(64, &["user name has 1 to 32"]);
-    let add = |name| run_with_input(natterjack(dir.path()).args(["user", "add", name, "--password-stdin"]), "short\n");
+    let add = |name| {
+        run_with_input(
+            natterjack(dir.path()).args(["user", "add", name, "--password-stdin"]),
+            "short\n",
+        )
+    };
     add("ana").check_trouble(64, &["password has at least"]);
     let empty = run(natterjack(dir.path()).args(["user", "add", "ana", "--password-stdin"]));
     empty.check_trouble(64, &["holds no password"]);

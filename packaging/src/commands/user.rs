@@ -22,11 +22,20 @@ pub(crate) fn run(common: &Common, command: UserCommand) -> Result<(), Trouble> 
     logging::start(common.log.as_deref().unwrap_or("error"))?;
     let path = storage::DataDir::chat_db_in(&loaded.data_dir);
     check_exists(&loaded.data_dir, &path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Trouble::new(Exit::Software, format!("Could not start: {error}."), "Check the process limits (ulimit).")
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Trouble::new(
+                Exit::Software,
+                format!("Could not start: {error}."),
+                "Check the process limits (ulimit).",
+            )
+        })?;
     runtime.block_on(async {
-        let db = ChatDb::open(&path).await.map_err(|error| explain(&error.into()))?;
+        let db = ChatDb::open(&path)
+            .await
+            .map_err(|error| explain(&error.into()))?;
         let done = execute(&Accounts::new(db.clone()), command).await;
         db.close().await;
         done
@@ -47,7 +56,12 @@ fn check_exists(data_dir: &Path, chat_db: &Path) -> Result<(), Trouble> {
 
 async fn execute(accounts: &Accounts, command: UserCommand) -> Result<(), Trouble> {
     match command {
-        UserCommand::Add { name, display_name, role, password } => {
+        UserCommand::Add {
+            name,
+            display_name,
+            role,
+            password,
+        } => {
             let username = parse(&name)?;
             if accounts.user(&username).await.map_err(refused)?.is_some() {
                 return Err(refused(identity::Error::NameTaken { username: name }));
@@ -61,28 +75,53 @@ async fn execute(accounts: &Accounts, command: UserCommand) -> Result<(), Troubl
                 roles: with_user(&role),
             };
             let user = accounts.create(new).await.map_err(refused)?;
-            say(&format!("{} can sign in now ({}).", user.username, user.roles.join(", ")));
+            say(&format!(
+                "{} can sign in now ({}).",
+                user.username,
+                user.roles.join(", ")
+            ));
             reveal(&password);
         }
         UserCommand::List { json } => list(&accounts.list().await.map_err(refused)?, json)?,
         UserCommand::Passwd { name, password } => {
             let username = existing(accounts, &name).await?;
             let password = password::obtain(&password)?;
-            accounts.set_password(&username, &password.text).await.map_err(refused)?;
-            say(&format!("{name} has a new password. Whoever was signed in as {name} is signed out."));
+            accounts
+                .set_password(&username, &password.text)
+                .await
+                .map_err(refused)?;
+            say(&format!(
+                "{name} has a new password. Whoever was signed in as {name} is signed out."
+            ));
             reveal(&password);
         }
-        UserCommand::Role { name, role, remove: false } => {
-            accounts.add_role(&parse(&name)?, role.into()).await.map_err(refused)?;
+        UserCommand::Role {
+            name,
+            role,
+            remove: false,
+        } => {
+            accounts
+                .add_role(&parse(&name)?, role.into())
+                .await
+                .map_err(refused)?;
             say(&format!("{name} is {} now.", role.name()));
         }
-        UserCommand::Role { name, role, remove: true } => {
-            accounts.remove_role(&parse(&name)?, role.into()).await.map_err(refused)?;
+        UserCommand::Role {
+            name,
+            role,
+            remove: true,
+        } => {
+            accounts
+                .remove_role(&parse(&name)?, role.into())
+                .await
+                .map_err(refused)?;
             say(&format!("{name} is not {} any more.", role.name()));
         }
         UserCommand::Disable { name } => {
             accounts.disable(&parse(&name)?).await.map_err(refused)?;
-            say(&format!("{name} is locked and signed out; messages stay. `natterjack user enable {name}` undoes it."));
+            say(&format!(
+                "{name} is locked and signed out; messages stay. `natterjack user enable {name}` undoes it."
+            ));
         }
         UserCommand::Enable { name } => {
             accounts.enable(&parse(&name)?).await.map_err(refused)?;
@@ -119,7 +158,9 @@ async fn existing(accounts: &Accounts, name: &str) -> Result<UserName, Trouble> 
     let username = parse(name)?;
     match accounts.user(&username).await.map_err(refused)? {
         Some(_) => Ok(username),
-        None => Err(refused(identity::Error::UnknownUser { username: name.to_owned() })),
+        None => Err(refused(identity::Error::UnknownUser {
+            username: name.to_owned(),
+        })),
     }
 }
 
@@ -134,7 +175,9 @@ fn reveal(password: &Password) {
 fn list(users: &[User], json: bool) -> Result<(), Trouble> {
     if json {
         let rows: Vec<_> = users.iter().map(row).collect();
-        let text = serde_json::to_string_pretty(&rows).context("could not write JSON").map_err(|error| explain(&error))?;
+        let text = serde_json::to_string_pretty(&rows)
+            .context("could not write JSON")
+            .map_err(|error| explain(&error))?;
         say(&text);
         return Ok(());
     }
@@ -144,10 +187,17 @@ fn list(users: &[User], json: bool) -> Result<(), Trouble> {
     }
     let cells = users.iter().map(|user| {
         let state = if user.disabled { "disabled" } else { "" };
-        [user.username.clone(), user.display_name.clone(), user.roles.join(", "), state.to_owned()]
+        [
+            user.username.clone(),
+            user.display_name.clone(),
+            user.roles.join(", "),
+            state.to_owned(),
+        ]
     });
     let header = ["USER", "NAME", "ROLES", ""].map(str::to_owned);
-    say(&table(&std::iter::once(header).chain(cells).collect::<Vec<_>>()));
+    say(&table(
+        &std::iter::once(header).chain(cells).collect::<Vec<_>>(),
+    ));
     Ok(())
 }
 
@@ -167,10 +217,17 @@ fn row(user: &User) -> serde_json::Value {
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let clean = |cell: &String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
     let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -183,7 +240,9 @@ fn refused(error: identity::Error) -> Trouble {
         Error::UserName(_) => "Choose another name; the display name may be anything.",
         Error::Password(_) => "Choose another password, or let natterjack make one.",
         Error::DisplayName => "Choose another with --display-name.",
-        Error::NameTaken { .. } => "Choose another name, or set a new password with `natterjack user passwd`.",
+        Error::NameTaken { .. } => {
+            "Choose another name, or set a new password with `natterjack user passwd`."
+        }
         Error::UnknownUser { .. } => "`natterjack user list` shows everybody.",
         _ => return explain(&error.into()),
     };
@@ -204,7 +263,10 @@ mod tests {
 
     #[test]
     fn administrators_may_talk_too() {
-        assert_eq!(with_user(&[Role::Admin]), [identity::Role::Admin, identity::Role::User]);
+        assert_eq!(
+            with_user(&[Role::Admin]),
+            [identity::Role::Admin, identity::Role::User]
+        );
         assert_eq!(with_user(&[Role::User]), [identity::Role::User]);
     }
 }
