@@ -69,7 +69,13 @@ impl DataDir {
     /// Directory of signing keys and other secrets, mode 0700.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
-        self.path.join("keys")
+        Self::keys_in(&self.path)
+    }
+
+    /// The keys of a data directory that another process may hold.
+    #[must_use]
+    pub fn keys_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("keys")
     }
 }
 
