@@ -120,6 +120,11 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         remove: bool,
     },
+    /// Print an access token, for connecting a NATS client from a script
+    Token {
+        /// Name to sign in with
+        name: String,
+    },
     /// Lock an account and end its sessions; its messages stay
     Disable {
         /// Name to sign in with

@@ -10,9 +10,6 @@ use std::path::Path;
 use crate::config::Config;
 use crate::trouble::Trouble;
 
-/// The realm that web clients of the old system are built for.
-pub(crate) const REALM: &str = "nats-chat";
-
 const MARKER: &str = "demo";
 const MARKER_TEXT: &str = "This data directory holds the demo: its passwords are public. It can not become a real workspace.\n";
 
@@ -57,15 +54,20 @@ fn is_local(url: &str) -> bool {
             .is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether the data directory holds the demo.
+pub(crate) fn is_marked(dir: &Path) -> Result<bool, Trouble> {
+    let marker = dir.join(MARKER);
+    marker
+        .try_exists()
+        .map_err(|error| Trouble::io("read", &marker, &error))
+}
+
 /// Checks that the data directory is of the right kind, and marks a fresh one when it is to hold the demo.
 ///
 /// `is_new` says that there is no workspace in it yet. The caller holds the lock of the directory.
 pub(crate) fn check_data_dir(dir: &Path, demo: bool, is_new: bool) -> Result<(), Trouble> {
     let marker = dir.join(MARKER);
-    let is_marked = marker
-        .try_exists()
-        .map_err(|error| Trouble::io("read", &marker, &error))?;
-    match (demo, is_marked) {
+    match (demo, is_marked(dir)?) {
         (true, false) if is_new => std::fs::write(&marker, MARKER_TEXT)
             .map_err(|error| Trouble::io("write", &marker, &error)),
         (true, false) => Err(Trouble::config(

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use services::identity;
+
 use crate::listen::{self, Door};
 use crate::trouble::{Exit, Trouble};
 
@@ -14,11 +16,17 @@ pub(crate) fn explain(error: &anyhow::Error) -> Trouble {
                 .downcast_ref::<storage::chat::Error>()
                 .and_then(of_chat_db)
         };
+        let identity = || {
+            cause
+                .downcast_ref::<identity::Error>()
+                .and_then(of_identity)
+        };
         let broker = || cause.downcast_ref::<broker::Error>().and_then(of_broker);
         let trouble = || cause.downcast_ref::<Trouble>().cloned();
         let system = || cause.downcast_ref::<io::Error>().and_then(of_system);
         storage
             .or_else(chat)
+            .or_else(identity)
             .or_else(broker)
             .or_else(trouble)
             .or_else(system)
@@ -62,6 +70,14 @@ fn of_chat_db(error: &storage::chat::Error) -> Option<Trouble> {
         _ => return None,
     };
     Some(halves(exit, &error.to_string()))
+}
+
+fn of_identity(error: &identity::Error) -> Option<Trouble> {
+    match error {
+        // Its text ends with what to do.
+        identity::Error::Key { .. } => Some(halves(Exit::Permission, &error.to_string())),
+        _ => None,
+    }
 }
 
 fn of_broker(error: &broker::Error) -> Option<Trouble> {

@@ -16,6 +16,7 @@ mod password;
 mod serve;
 mod signals;
 mod trouble;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
 //! Starts the appliance, room by room from the ground up, and stops it in the reverse order.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
+use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
 use tokio_util::sync::CancellationToken;
@@ -15,29 +15,23 @@ use crate::explain::explain;
 use crate::listen::{self, Door};
 use crate::signals::Signals;
 use crate::trouble::{Exit, Trouble};
-use crate::{demo, logging, output};
+use crate::{demo, logging, output, wiring};
 
 /// Reads the configuration, serves until told to stop, and says what went wrong.
 pub(crate) fn run(common: &Common, flags: &ServeFlags) -> Result<(), Trouble> {
-    let Loaded {
-        mut config,
-        data_dir,
-    } = config::load(common, flags)?;
+    let Loaded { config, data_dir } = config::load(common, flags)?;
     if flags.demo {
         demo::check_reach(&config)?;
-        demo::REALM.clone_into(&mut config.identity.realm);
     }
     logging::start(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Trouble::new(
-                Exit::Software,
-                format!("Could not start threads: {error}."),
-                "Check the process limits (ulimit -u).",
-            )
-        })?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().build().map_err(|error| {
+        Trouble::new(
+            Exit::Software,
+            format!("Could not start threads: {error}."),
+            "Check the process limits (ulimit -u).",
+        )
+    })?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let signals = tokio::spawn(Signals::take()?.watch(stop.clone()));
@@ -54,30 +48,34 @@ async fn serve(
     demo: bool,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // What belongs to us alone comes first: nothing is touched while another process holds it.
+    // What belongs to one process comes first: nothing is touched while another holds it.
     let data_dir = DataDir::open(data_dir)?;
     demo::check_data_dir(data_dir.path(), demo, !data_dir.chat_db().exists())?;
-    // The port is taken now, because its number is part of the issuer; connections wait until `web` serves.
+    // The port is taken now, so that a taken one is found before anything is made; connections wait for `web`.
     let http = listen::bind(Door::Http, config.http.listen)?;
     let http_addr = http.local_addr().context("could not read the web port")?;
-    let url = config
-        .http
-        .public_url
-        .clone()
-        .unwrap_or_else(|| banner::url_of(http_addr));
-    let db = ChatDb::open(&data_dir.chat_db()).await?;
+    let public_url = config.http.public_url.clone();
+    let url = public_url.unwrap_or_else(|| banner::url_of(http_addr));
 
-    let nats: SocketAddr = config.nats.listen;
+    let db = ChatDb::open(&data_dir.chat_db()).await?;
+    let identity =
+        Identity::open(db.clone(), &data_dir.keys(), wiring::identity(config, demo)).await?;
+    if demo {
+        identity::seed_demo_users(&db).await?;
+    }
+
+    let setup_token = identity.setup_token().await?;
     let banner = Banner {
         url: &url,
-        nats,
+        nats: config.nats.listen,
         data_dir: data_dir.path(),
-        setup_token: None,
+        setup_token: setup_token.as_ref().map(identity::Secret::as_str),
         demo,
     };
     output::say(&banner.text());
     stop.cancelled().await;
 
+    identity.close().await;
     db.close().await;
     drop(data_dir);
     tracing::info!("stopped");

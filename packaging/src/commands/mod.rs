@@ -1,3 +1,4 @@
 //! Commands other than `serve`.
 
+pub(crate) mod token;
 pub(crate) mod user;

@@ -5,15 +5,16 @@
 use std::path::Path;
 
 use anyhow::Context;
-use services::identity::{self, Accounts, NewUser, User, UserName};
+use services::identity::{self, Accounts, Identity, NewUser, User, UserName};
 use storage::chat::ChatDb;
 
 use crate::cli::{Common, Role, ServeFlags, UserCommand};
+use crate::config::Loaded;
 use crate::explain::explain;
 use crate::output::{note, say};
 use crate::password::{self, Password};
 use crate::trouble::{Exit, Trouble};
-use crate::{config, logging};
+use crate::{banner, config, demo, logging, wiring};
 
 /// Runs one command.
 pub(crate) fn run(common: &Common, command: UserCommand) -> Result<(), Trouble> {
@@ -36,10 +37,37 @@ pub(crate) fn run(common: &Common, command: UserCommand) -> Result<(), Trouble> 
         let db = ChatDb::open(&path)
             .await
             .map_err(|error| explain(&error.into()))?;
-        let done = execute(&Accounts::new(db.clone()), command).await;
+        let done = match command {
+            UserCommand::Token { name } => token(&db, &loaded, &name).await,
+            command => execute(&Accounts::new(db.clone()), command).await,
+        };
         db.close().await;
         done
     })
+}
+
+/// Prints an access token and nothing else.
+async fn token(db: &ChatDb, loaded: &Loaded, name: &str) -> Result<(), Trouble> {
+    let username = existing(&Accounts::new(db.clone()), name).await?;
+    let demo = demo::is_marked(&loaded.data_dir)?;
+    let keys = storage::DataDir::keys_in(&loaded.data_dir);
+    let config = wiring::identity(&loaded.config, demo);
+    let identity = Identity::open(db.clone(), &keys, config)
+        .await
+        .map_err(refused)?;
+    let user = identity.accounts().user(&username).await.map_err(refused)?;
+    let user = user.filter(|user| !user.disabled).ok_or_else(|| {
+        Trouble::usage(
+            format!("{name} is disabled and can not sign in."),
+            format!("`natterjack user enable {name}` undoes it."),
+        )
+    })?;
+    let url = loaded.config.http.public_url.clone();
+    let origin = url.unwrap_or_else(|| banner::url_of(loaded.config.http.listen));
+    let issued = super::token::issue(&identity, user, origin).await;
+    identity.close().await;
+    say(&issued.map_err(|error| explain(&error))?);
+    Ok(())
 }
 
 fn check_exists(data_dir: &Path, chat_db: &Path) -> Result<(), Trouble> {
@@ -126,6 +154,9 @@ async fn execute(accounts: &Accounts, command: UserCommand) -> Result<(), Troubl
         UserCommand::Enable { name } => {
             accounts.enable(&parse(&name)?).await.map_err(refused)?;
             say(&format!("{name} can sign in again."));
+        }
+        UserCommand::Token { .. } => {
+            unreachable!("`run` takes this one, it needs the keys as well")
         }
     }
     Ok(())

@@ -75,7 +75,7 @@ pub(crate) const SECTIONS: [(&str, &str); 4] = [
 ];
 
 /// Every key, in the order of the default file: top level first, then by section.
-pub(crate) const KEYS: [Key; 20] = [
+pub(crate) const KEYS: [Key; 21] = [
     Key::new("data_dir", Kind::Text, "Where everything is kept. One natterjack at a time works in a data directory.\nDefault: /var/lib/natterjack for root, else $XDG_DATA_HOME/natterjack or ~/.local/share/natterjack.")
         .example("/var/lib/natterjack"),
     Key::new("log", Kind::Text, "How much is logged to standard error: error, warn, info, debug or trace,\nalso per part: \"info,broker=debug\"."),
@@ -96,6 +96,7 @@ pub(crate) const KEYS: [Key; 20] = [
     Key::new("identity.realm", Kind::Text, "The name in the sign-in addresses: /auth/realms/{realm}."),
     Key::new("identity.access_token_lifetime", Kind::Text, "How long an access token is valid. Clients renew it by themselves."),
     Key::new("identity.session_idle_max", Kind::Text, "Somebody who has not been here for this long signs in again."),
+    Key::new("identity.session_max", Kind::Text, "Everybody signs in again after this long, whatever happens."),
     Key::new("services.public_rooms", Kind::List, "Rooms that everybody sees, made at the first start."),
     Key::new("services.messages_per_minute", Kind::Count, "Messages one person may send in a minute."),
 ];

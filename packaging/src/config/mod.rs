@@ -64,6 +64,7 @@ pub(crate) struct Identity {
     pub(crate) realm: String,
     pub(crate) access_token_lifetime: Span,
     pub(crate) session_idle_max: Span,
+    pub(crate) session_max: Span,
 }
 
 /// The chat services.
@@ -120,6 +121,7 @@ impl Default for Identity {
             realm: "natterjack".to_owned(),
             access_token_lifetime: Span(Duration::from_secs(15 * 60)),
             session_idle_max: Span(Duration::from_secs(30 * 86_400)),
+            session_max: Span(Duration::from_secs(180 * 86_400)),
         }
     }
 }
