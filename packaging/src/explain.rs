@@ -67,6 +67,13 @@ fn of_chat_db(error: &storage::chat::Error) -> Option<Trouble> {
         Error::NewerFormat { .. } | Error::Corrupt { .. } => Exit::Data,
         Error::DiskFull => Exit::Io,
         Error::Busy => Exit::Busy,
+        Error::Database(source) => {
+            return Some(Trouble::new(
+                Exit::Io,
+                format!("The chat database could not be used: {source}."),
+                "Check that the disk is neither full nor failing, and start again.",
+            ));
+        }
         _ => return None,
     };
     Some(halves(exit, &error.to_string()))

@@ -1,9 +1,16 @@
 //! SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once.
+//!
+//! `timeout` and some supervisors send a signal to the process and again to its group, so what follows within a second
+//! counts as the same.
+
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::trouble::{Exit, Trouble};
+
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Both signals, taken over from the operating system's defaults.
 pub(crate) struct Signals {
@@ -35,6 +42,12 @@ impl Signals {
         let name = self.next().await.0;
         tracing::info!("{name}: stopping. A second signal stops at once");
         stop.cancel();
+        let same = async {
+            loop {
+                self.next().await;
+            }
+        };
+        let _ = tokio::time::timeout(SAME_SIGNAL, same).await;
         let (name, code) = self.next().await;
         tracing::warn!("{name} again: stopped at once");
         std::process::exit(code);

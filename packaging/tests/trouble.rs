@@ -6,6 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use support::{Running, natterjack, run, serve};
 
@@ -134,4 +135,53 @@ fn both_signals_stop_gracefully() {
         assert!(status.success(), "{status}: {stderr}");
         assert!(stderr.contains("stopped"), "{stderr}");
     }
+}
+
+#[test]
+fn full_disk_is_said_at_every_size() {
+    let dir = tempfile::tempdir().unwrap();
+    for size in ["4k", "16k", "64k", "128k"] {
+        // A file system of its own, in name spaces of its own, so that it goes with the process.
+        let mut command = Command::new("unshare");
+        let script =
+            format!("mount -t tmpfs -o size={size} tmpfs \"$1\" || exit 99; shift; exec \"$@\"");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"])
+            .arg(dir.path());
+        command
+            .arg(env!("CARGO_BIN_EXE_natterjack"))
+            .arg("--data-dir")
+            .arg(dir.path().join("data"));
+        command.args([
+            "--http-listen",
+            "127.0.0.1:0",
+            "--nats-listen",
+            "127.0.0.1:0",
+        ]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let said = run(&mut command);
+        if said.code == Some(99) || said.code == Some(1) {
+            return; // This machine lets nobody make a file system; the storage tests cover the rest.
+        }
+        said.check_trouble(74, &["disk"]);
+    }
+}
+
+#[test]
+fn key_that_others_can_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    Running::start(&mut serve(dir.path())).stop();
+    let keys = fs::read_dir(dir.path().join("keys")).unwrap();
+    let key = keys.map(|entry| entry.unwrap().path()).next().unwrap();
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = run(&mut serve(dir.path()));
+    said.check_trouble(
+        77,
+        &["others can read it", "chmod 600", key.to_str().unwrap()],
+    );
+    assert!(!said.stderr.contains("PRIVATE KEY"));
 }

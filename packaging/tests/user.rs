@@ -103,3 +103,18 @@ fn wrong_requests_say_why_and_change_nothing() {
     assert_eq!(user(dir.path(), &["add", "ana"]).code, Some(0));
     user(dir.path(), &["add", "ana"]).check_trouble(64, &["ana is taken", "passwd"]);
 }
+
+#[test]
+fn token_is_printed_alone_and_never_for_a_disabled_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(&mut serve(dir.path()));
+    assert_eq!(user(dir.path(), &["add", "ana"]).code, Some(0));
+    let token = user(dir.path(), &["token", "ana"]);
+    assert_eq!(token.code, Some(0), "{token:?}");
+    assert_eq!(token.stdout.trim_end().split('.').count(), 3, "a JWT");
+    assert_eq!(token.stdout.lines().count(), 1);
+    assert_eq!(user(dir.path(), &["disable", "ana"]).code, Some(0));
+    user(dir.path(), &["token", "ana"]).check_trouble(64, &["ana is disabled", "enable ana"]);
+    user(dir.path(), &["token", "ghost"]).check_trouble(64, &["no user ghost"]);
+    running.stop();
+}
