@@ -1,0 +1,153 @@
+//! A server under test: a child process on free ports.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::client::Connection;
+use crate::report::Table;
+
+/// A server must accept connections within this time.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// A running server; it is killed when dropped.
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    pub(crate) tcp: SocketAddr,
+    /// Where WebSocket connections go, if the command has a place for that port.
+    pub(crate) websocket: Option<SocketAddr>,
+    pub(crate) token: Option<String>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts `command` and waits until it accepts connections.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &str,
+        token: Option<String>,
+    ) -> Result<Self, String> {
+        let tcp = free_address()?;
+        let websocket = if command.contains("{ws}") || command.contains("{conf}") {
+            Some(free_address()?)
+        } else {
+            None
+        };
+        let mut child = spawn(command, tcp, websocket, Stdio::null())?;
+        for address in std::iter::once(tcp).chain(websocket) {
+            wait_until_open(address, &mut child).map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(Self {
+            name,
+            tcp,
+            websocket,
+            token,
+            child,
+        })
+    }
+
+    /// A connection that the server has let in, after it took `setup`.
+    pub(crate) fn connect(&self, setup: &str) -> std::io::Result<Connection> {
+        Connection::open(self.tcp, self.token.as_deref(), setup)
+    }
+
+    /// The user that the token belongs to, for subjects of its own.
+    pub(crate) fn user(&self) -> &'static str {
+        "bench"
+    }
+
+    pub(crate) fn resident_bytes(&self) -> Result<u64, String> {
+        resident_bytes(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts an appliance again and again: time from start to its banner, and memory once it is idle.
+pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<Table, String> {
+    let mut ready = Vec::new();
+    let mut memory = Vec::new();
+    for _ in 0..rounds {
+        let (tcp, websocket) = (free_address()?, free_address()?);
+        let start = Instant::now();
+        let mut child = spawn(command, tcp, Some(websocket), Stdio::piped())?;
+        let output = child.stdout.take().expect("standard output is piped");
+        let mut first = String::new();
+        BufReader::new(output)
+            .read_line(&mut first)
+            .map_err(|error| error.to_string())?;
+        ready.push(start.elapsed().as_secs_f64() * 1e3);
+        std::thread::sleep(Duration::from_secs(3));
+        let idle = resident_bytes(child.id());
+        let _ = child.kill();
+        let _ = child.wait();
+        memory.push(idle? as f64);
+    }
+    Ok(Table::of_start(&ready, &memory))
+}
+
+fn spawn(
+    command: &str,
+    tcp: SocketAddr,
+    websocket: Option<SocketAddr>,
+    stdout: Stdio,
+) -> Result<Child, String> {
+    let ws = websocket.map_or_else(String::new, |address| address.port().to_string());
+    let conf = std::env::temp_dir().join(format!("natterjack-bench-{}.conf", tcp.port()));
+    if command.contains("{conf}") {
+        let text = format!("websocket {{ listen: \"127.0.0.1:{ws}\", no_tls: true }}\n");
+        std::fs::write(&conf, text).map_err(|error| format!("{}: {error}", conf.display()))?;
+    }
+    let conf = conf.display().to_string();
+    let mut words = command.split_ascii_whitespace().map(|word| {
+        word.replace("{port}", &tcp.port().to_string())
+            .replace("{ws}", &ws)
+            .replace("{conf}", &conf)
+    });
+    let program = words.next().ok_or("empty command")?;
+    Command::new(&program)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))
+}
+
+/// A port nobody listens on now. Somebody else could take it before the server does; then the run fails and says so.
+fn free_address() -> Result<SocketAddr, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| error.to_string())
+}
+
+fn wait_until_open(address: SocketAddr, child: &mut Child) -> Result<(), String> {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("ended at once: {status}"));
+        }
+        if start.elapsed() > START_MAX {
+            return Err(format!("nothing listens on {address}"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn resident_bytes(pid: u32) -> Result<u64, String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .map_err(|error| error.to_string())?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map(|kib| kib * 1024)
+        .ok_or_else(|| "no VmRSS".to_owned())
+}
