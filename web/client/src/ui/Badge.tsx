@@ -9,7 +9,7 @@ export function Badge({ unread, mentions }: { unread: number; mentions: number }
   const count = forYou ? mentions : unread
   return (
     <span className={forYou ? styles.mark : styles.quiet}>
-      <span className="only-spoken">, {count} {forYou ? 'for you' : 'unread'}</span>
+      <span className="only-spoken">{count} {forYou ? 'for you' : 'unread'}</span>
       <span aria-hidden="true">{count > SHOWN_MAX ? `${SHOWN_MAX}+` : count}</span>
     </span>
   )
