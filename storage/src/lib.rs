@@ -12,6 +12,8 @@ pub mod data_dir;
 pub mod stream;
 
 mod error;
+#[cfg(test)]
+mod fault;
 
 pub use data_dir::DataDir;
 pub use error::Error;
