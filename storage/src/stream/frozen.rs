@@ -4,6 +4,7 @@
 //! still be served.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::Mutex;
 
@@ -92,16 +93,17 @@ impl StorageBackend for Frozen {
             let start = (number * PAGE).max(offset);
             let stop = (number * PAGE + PAGE).min(end);
             let below_len = overlay.below_len;
-            if !overlay.pages.contains_key(&number) {
-                let mut page = vec![0; PAGE as usize];
-                self.read_below(below_len, number * PAGE, &mut page)?;
-                overlay.pages.insert(number, page);
-            }
-            if let Some(page) = overlay.pages.get_mut(&number) {
-                let from = (start - number * PAGE) as usize;
-                let source = &data[(start - offset) as usize..(stop - offset) as usize];
-                page[from..from + source.len()].copy_from_slice(source);
-            }
+            let page = match overlay.pages.entry(number) {
+                Entry::Occupied(page) => page.into_mut(),
+                Entry::Vacant(vacant) => {
+                    let mut page = vec![0; PAGE as usize];
+                    self.read_below(below_len, number * PAGE, &mut page)?;
+                    vacant.insert(page)
+                }
+            };
+            let from = (start - number * PAGE) as usize;
+            let source = &data[(start - offset) as usize..(stop - offset) as usize];
+            page[from..from + source.len()].copy_from_slice(source);
         }
         Ok(())
     }

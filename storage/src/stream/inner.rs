@@ -85,6 +85,8 @@ pub(super) struct Inner {
     runtime: Handle,
     /// When the timer wakes by itself, unix nanoseconds.
     pub(super) armed: AtomicU64,
+    /// When what was acknowledged has to be synced at the latest; `u64::MAX` = nothing waits.
+    sync_due: AtomicU64,
     pub(super) timer: Arc<Notify>,
     pub(super) retry_at_once: bool,
 }
@@ -118,6 +120,7 @@ impl Inner {
             tail: Mutex::default(),
             runtime: Handle::current(),
             armed: AtomicU64::new(u64::MAX),
+            sync_due: AtomicU64::new(u64::MAX),
             timer: Arc::new(Notify::new()),
             retry_at_once,
             log: Mutex::new(log),
@@ -191,7 +194,8 @@ impl Inner {
             let mut log = lock(&self.log);
             let state = log.state();
             log.committed = state.last.0;
-            (state, self.next_wake(&log, unsynced))
+            self.note_unsynced(log.config.sync, unsynced);
+            (state, self.next_wake(&log))
         };
         let keeps_tail = matches!(self.store, Store::Disk(_)) && !changes.blocks.is_empty();
         if keeps_tail {
@@ -229,15 +233,22 @@ impl Inner {
             .send_modify(|commits| *commits = commits.wrapping_add(1));
     }
 
-    fn next_wake(&self, log: &Log, unsynced: bool) -> u64 {
-        let sync = match log.config.sync {
+    fn next_wake(&self, log: &Log) -> u64 {
+        let deadlines = [log.next_deadline(), log.next_forget()];
+        let sync = self.sync_due.load(Ordering::Acquire);
+        deadlines.into_iter().flatten().fold(sync, u64::min)
+    }
+
+    /// Notes by when unsynced commits have to be synced: the first of them counts.
+    fn note_unsynced(&self, sync: SyncPolicy, unsynced: bool) {
+        let due = match sync {
             SyncPolicy::Interval(every) if unsynced => {
-                Some(self.clock.now().saturating_add(nanos(every)))
+                let next = self.clock.now().saturating_add(nanos(every));
+                next.min(self.sync_due.load(Ordering::Acquire))
             }
-            _ => None,
+            _ => u64::MAX,
         };
-        let deadlines = [log.next_deadline(), log.next_forget(), sync];
-        deadlines.into_iter().flatten().min().unwrap_or(u64::MAX)
+        self.sync_due.store(due, Ordering::Release);
     }
 
     /// What the timer has to wait for next, unix nanoseconds; gives the tail back when it is idle.
@@ -253,7 +264,7 @@ impl Inner {
         };
         drop(tail);
         let log = lock(&self.log);
-        let wake = tail_idle.min(self.next_wake(&log, false));
+        let wake = tail_idle.min(self.next_wake(&log));
         self.armed.store(wake, Ordering::Release);
         wake
     }

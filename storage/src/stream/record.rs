@@ -499,7 +499,9 @@ mod tests {
         )
     }
 
-    fn build(key: u64, raws: &[Raw]) -> (Block, Vec<(u64, Vec<u8>, Vec<u8>)>) {
+    type Expected = Vec<(u64, Vec<u8>, Vec<u8>)>;
+
+    fn build(key: u64, raws: &[Raw]) -> (Block, Expected) {
         let mut builder = BlockBuilder::default();
         let mut sequence = key;
         let mut expected = Vec::new();

@@ -279,10 +279,21 @@ async fn interval_sync_is_kept_through_an_orderly_end() {
     let mut config = StreamConfig::with_name("A");
     config.sync = SyncPolicy::Interval(Duration::from_secs(3600));
     let stream = store.create(config).await.unwrap();
+    assert_eq!(stream.inner.rearm(true), u64::MAX);
     stream.append(text("a", "x")).await.unwrap();
+    let due = clock.now() + 3600 * SECOND;
+    clock.advance(SECOND);
+    stream.append(text("a", "y")).await.unwrap();
+    assert_eq!(
+        stream.inner.rearm(true),
+        due,
+        "the first unsynced commit counts"
+    );
+    stream.flush().await.unwrap();
+    assert_eq!(stream.inner.rearm(true), u64::MAX);
     store.shutdown().await;
     drop(stream);
     let store = StreamStore::open(dir.path(), options(&clock)).unwrap();
     let stream = store.open_all().await.unwrap().remove(0);
-    assert_eq!(texts(&stream).await, ["1:x"]);
+    assert_eq!(texts(&stream).await, ["1:x", "2:y"]);
 }
