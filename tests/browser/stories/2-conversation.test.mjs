@@ -58,7 +58,7 @@ story('a thread is opened, answered and counted', { people: ['alice', 'bob'] }, 
   await bob.sees('Who brings the cake?')
   await bob.message('Who brings').hover()
   await bob.message('Who brings').getByRole('button', { name: 'Reply in thread' }).click()
-  await bob.page.getByRole('combobox', { name: 'Reply' }).fill('I do')
+  await bob.page.getByRole('textbox', { name: 'Reply' }).fill('I do')
   await bob.page.keyboard.press('Enter')
   await alice.page.getByRole('button', { name: '1 reply' }).click()
   await alice.page.getByRole('log', { name: 'Replies' }).getByText('I do').waitFor()

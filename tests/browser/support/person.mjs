@@ -18,7 +18,7 @@ export class Person {
   }
 
   get composer() {
-    return this.page.getByRole('combobox', { name: /^Message / })
+    return this.page.getByRole('textbox', { name: /^Message / })
   }
 
   get log() {

@@ -21,8 +21,11 @@ export async function begin(show: (stage: Stage) => void): Promise<void> {
   try {
     const session = await Session.start(config)
     if (!session) return
-    session.onEnded = () => show({ stage: 'ended' })
     const client = new ChatClient(session, config.natsUrl)
+    session.onEnded = () => {
+      void client.stop()
+      show({ stage: 'ended' })
+    }
     client.start()
     show({ stage: 'ready', chat: { client, session, config } })
   } catch (error) {

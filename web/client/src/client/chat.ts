@@ -70,6 +70,11 @@ export class ChatClient {
     })
   }
 
+  async stop(): Promise<void> {
+    this.presence.leave()
+    await this.#connection.close()
+  }
+
   get #me(): string {
     return this.store.state().me.username
   }

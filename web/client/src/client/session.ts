@@ -10,6 +10,10 @@ import type { PageConfig } from './config'
 
 const RENEW_BEFORE_SECONDS = 60
 const RENEW_RETRY_MS = 5_000
+const TAB_LOCK_WAIT_MS = 400
+const TAB_KEY = 'natterjack.tab'
+/** Answers of the token endpoint after which only a new sign-in helps; anything else is worth another try. */
+const FINAL = new Set(['invalid_grant', 'invalid_client', 'unauthorized_client', 'login_required'])
 
 export class Session {
   readonly #manager: UserManager
@@ -32,6 +36,7 @@ export class Session {
     if (answer.has('state') && (answer.has('code') || answer.has('error'))) {
       return Session.#finish(manager)
     }
+    if (!(await ownsTab())) await manager.removeUser()
     const user = await manager.getUser()
     if (user && (!user.expired || user.refresh_token)) {
       const session = new Session(manager, user)
@@ -91,7 +96,7 @@ export class Session {
       this.#user = user
       this.#schedule()
     } catch (error) {
-      if (error instanceof ErrorResponse) {
+      if (error instanceof ErrorResponse && FINAL.has(error.error ?? '')) {
         await this.#manager.removeUser()
         this.stop()
         this.onEnded()
@@ -102,9 +107,15 @@ export class Session {
     }
   }
 
-  #schedule(delayMs = Math.max(1, (this.#user.expires_in ?? 0) - RENEW_BEFORE_SECONDS) * 1000): void {
+  #schedule(delayMs = this.#renewInMs()): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.renew().catch(() => undefined), delayMs)
+  }
+
+  /** A minute before the end; where tokens are short-lived, after two thirds of their life. */
+  #renewInMs(): number {
+    const left = this.#user.expires_in ?? 0
+    return Math.max(RENEW_RETRY_MS, (left - Math.min(RENEW_BEFORE_SECONDS, left / 3)) * 1000)
   }
 
   stop(): void {
@@ -115,6 +126,31 @@ export class Session {
     this.stop()
     await this.#manager.signoutRedirect()
   }
+}
+
+/**
+ * Whether this tab's storage is its own. A duplicated tab starts with a copy of the first one's tokens, and using a
+ * refresh token twice would end both sessions; such a tab signs in for itself.
+ */
+async function ownsTab(): Promise<boolean> {
+  const known = sessionStorage.getItem(TAB_KEY)
+  if (known !== null && (await holds(known))) return true
+  const fresh = crypto.randomUUID()
+  sessionStorage.setItem(TAB_KEY, fresh)
+  await holds(fresh)
+  return known === null
+}
+
+/** Takes the lock for the life of the page; false if another page keeps it. */
+function holds(tab: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    navigator.locks
+      .request(`natterjack.tab.${tab}`, { signal: AbortSignal.timeout(TAB_LOCK_WAIT_MS) }, () => {
+        resolve(true)
+        return new Promise(() => undefined)
+      })
+      .catch(() => resolve(false))
+  })
 }
 
 function createManager(config: PageConfig): UserManager {

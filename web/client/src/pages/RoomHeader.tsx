@@ -2,7 +2,7 @@ import { ChevronLeft } from 'lucide-react'
 import { useChatState } from '../client/context'
 import { RoomSign } from '../features/rooms/RoomRow'
 import { ROOMS_PATH } from '../store/paths'
-import { displayName, roomTitle } from '../store/selectors'
+import { roomTitle } from '../store/selectors'
 import type { Room } from '../store/state'
 import { classes } from '../ui/classes'
 import { Face } from '../ui/Face'
@@ -39,15 +39,16 @@ function MembersButton({ room, open, onToggle }: { room: Room; open: boolean; on
   const present = useChatState((state) => state.present[room.name] ?? NOBODY)
   const members = useChatState((state) => state.members[room.name])
   const presence = useChatState((state) => state.presence)
-  const state = useChatState((whole) => whole)
+  const people = useChatState((state) => state.people)
   const names = room.kind === 'private' ? (members?.map((member) => member.username) ?? present) : present
   const online = names.filter((name) => (presence[name] ?? 'offline') !== 'offline')
   const faces = [...online, ...names.filter((name) => !online.includes(name))].slice(0, FACES_MAX)
   const count = room.kind === 'private' ? names.length : online.length
   return (
-    <button type="button" className={classes(styles.members, open && styles.open)} aria-expanded={open} aria-label={`Members, ${count}`} title="Members" onClick={onToggle}>
+    <button type="button" className={classes(styles.members, open && styles.open)} aria-expanded={open} title="Members" onClick={onToggle}>
+      <span className="only-spoken">Members</span>
       <span className={styles.faces}>
-        {faces.map((name) => <Face key={name} id={name} name={displayName(state, name)} size="small" />)}
+        {faces.map((name) => <Face key={name} id={name} name={people[name] ?? name} size="small" />)}
       </span>
       {count > 0 && <span>{count}</span>}
     </button>

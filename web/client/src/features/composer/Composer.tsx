@@ -119,10 +119,8 @@ export function Composer({ room, parentTimestamp, placeholder, autoFocus, onEdit
         rowsMax={10}
         placeholder={placeholder}
         aria-label={placeholder}
-        role="combobox"
         aria-autocomplete="list"
-        aria-expanded={pick !== undefined}
-        aria-controls={listId}
+        aria-controls={pick ? listId : undefined}
         aria-activedescendant={pick ? `${listId}-${pick.username}` : undefined}
         autoFocus={autoFocus && !window.matchMedia(PHONE).matches}
         onChange={(event) => {
