@@ -86,12 +86,6 @@ impl OidcClient {
             }
         }
     }
-
-    /// Whether the browser may be sent to `uri` after signing out. Origins without a path are fine here.
-    #[must_use]
-    pub fn allows_post_logout(&self, uri: &str, origin: &str) -> bool {
-        self.allows_redirect(uri, origin)
-    }
 }
 
 /// `base` itself, or something under `base/`. A prefix alone would let `http://localhost:30000.example` pass.
