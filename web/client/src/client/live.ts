@@ -9,6 +9,8 @@ import { decodeHistory, decodeMessage, decodeNotification, decodePresenceChange,
 import type { Notification, WireMessage } from '../wire/types'
 import type { Connection } from './connection'
 
+const CONFIRM_MS = 2_000
+
 export interface LiveHandlers {
   /** A room this page does not know yet has something to say. */
   onUnknownRoom: (room: string) => void
@@ -17,6 +19,7 @@ export interface LiveHandlers {
 }
 
 export class Live {
+  readonly #confirming = new Set<string>()
   readonly #order = new Map<string, Promise<void>>()
 
   constructor(
@@ -87,13 +90,37 @@ export class Live {
     }
   }
 
+  /**
+   * A reaction is a toggle, so one that crosses with a page of history could end up the wrong way round. A moment later
+   * the visible room asks for the message itself.
+   */
+  #confirmLater({ room, threadId, timestamp, targetUser }: Notification): void {
+    const { view, timelines } = this.store.state()
+    const target = timelines[room]?.messages.find((message) => message.timestamp === timestamp && message.user === targetUser)
+    if (view.room !== room || threadId !== null || !target || target.seq === null || this.#confirming.has(target.key)) return
+    const { key, seq } = target
+    this.#confirming.add(key)
+    setTimeout(() => {
+      this.#confirming.delete(key)
+      this.connection.request(`chat.history.${room}`, { afterSeq: seq - 1, limit: 1 }).then(
+        (reply) => {
+          const { messages } = decodeHistory(reply, room)
+          const same = messages.filter((message) => message.seq === seq)
+          this.store.dispatch({ type: 'history.after', timeline: room, page: { messages: same, hasMore: false } })
+        },
+        () => undefined,
+      )
+    }, CONFIRM_MS)
+  }
+
   #apply(notification: Notification, body: WireMessage | null): void {
     const { room, threadId, user, timestamp } = notification
     switch (notification.action) {
       case 'delete':
         return this.store.dispatch({ type: 'message.deleted', room, threadId, user, timestamp })
       case 'react':
-        return this.store.dispatch({ type: 'message.reacted', notification })
+        this.store.dispatch({ type: 'message.reacted', notification })
+        return this.#confirmLater(notification)
       case 'edit':
         if (body) this.store.dispatch({ type: 'message.edited', message: { ...body, timestamp, user, threadId } })
         return

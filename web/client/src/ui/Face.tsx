@@ -37,5 +37,5 @@ export function initials(name: string): string {
 function hash(text: string): number {
   let value = 2166136261
   for (const char of text) value = Math.imul(value ^ (char.codePointAt(0) ?? 0), 16777619)
-  return value >>> 7
+  return value >>> 3
 }
