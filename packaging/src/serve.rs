@@ -51,9 +51,11 @@ async fn serve(
     // What belongs to one process comes first: nothing is touched while another holds it.
     let data_dir = DataDir::open(data_dir)?;
     demo::check_data_dir(data_dir.path(), demo, !data_dir.chat_db().exists())?;
-    // The port is taken now, so that a taken one is found before anything is made; connections wait for `web`.
+    // Ports are taken now, so that a taken one is found before anything is made; nobody is served yet.
     let http = listen::bind(Door::Http, config.http.listen)?;
+    let nats = listen::bind(Door::Nats, config.nats.listen)?;
     let http_addr = http.local_addr().context("could not read the web port")?;
+    let nats_addr = nats.local_addr().context("could not read the NATS port")?;
     let public_url = config.http.public_url.clone();
     let url = public_url.unwrap_or_else(|| banner::url_of(http_addr));
 
@@ -67,7 +69,7 @@ async fn serve(
     let setup_token = identity.setup_token().await?;
     let banner = Banner {
         url: &url,
-        nats: config.nats.listen,
+        nats: nats_addr,
         data_dir: data_dir.path(),
         setup_token: setup_token.as_ref().map(identity::Secret::as_str),
         demo,
