@@ -1,6 +1,9 @@
 //! What a stream holds, as the index in memory knows it, and the rules of what may enter and what
 //! must leave. Pure: no clock, no file. Disk and memory streams share it.
 
+mod admission;
+mod retention;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +15,8 @@ use super::by_subject::SubjectTable;
 use super::duplicates::Duplicates;
 use super::record::Entry;
 use super::sequences::{Item, Sequences};
-use super::{
-    Append, AppendError, Appended, Discard, Purge, Rollup, Sequence, StreamConfig, StreamState,
-};
+use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState};
 
-/// Messages that one round of expiry removes at most, so that appends are not kept waiting.
-const EXPIRE_MESSAGES_MAX: usize = 10_000;
 /// Largest message any stream takes, headers and payload together.
 pub(super) const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest subject.
@@ -113,40 +112,6 @@ impl Log {
 
     // Appending.
 
-    /// Decides about an append. `Some` is the answer to a duplicate, which is not stored.
-    pub(super) fn check(&self, append: &Append, now: u64) -> Result<Option<Appended>, AppendError> {
-        let config = &self.config;
-        if append.subject.is_empty() || append.subject.len() > SUBJECT_BYTES_MAX {
-            return Err(AppendError::BadSubject);
-        }
-        if append.ttl.is_some() && !config.allow_message_ttl {
-            return Err(AppendError::TtlNotAllowed);
-        }
-        self.check_expected_sequences(append)?;
-        if let Some(id) = &append.message_id {
-            let after = now.saturating_sub(nanos(config.duplicate_window));
-            if let Some((sequence, timestamp)) = self.duplicates.find(id, after) {
-                return Ok(Some(Appended {
-                    sequence: Sequence(sequence),
-                    duplicate: true,
-                    timestamp,
-                }));
-            }
-        }
-        if let Some(id) = &append.expected.last_message_id
-            && *id != self.last_message_id
-        {
-            return Err(AppendError::WrongLastMessageId {
-                last: String::from_utf8_lossy(&self.last_message_id).into_owned(),
-            });
-        }
-        if append.rollup.is_some() && (!config.allow_rollup || config.deny_purge) {
-            return Err(AppendError::RollupNotAllowed);
-        }
-        self.check_room(append)?;
-        Ok(None)
-    }
-
     /// Takes in an append that was checked; it will be part of `block`. Older messages make room.
     /// Returns when it expires too.
     pub(super) fn append(
@@ -214,81 +179,6 @@ impl Log {
         }
         *self.touched.entry(item.block).or_insert(0) += 1;
         true
-    }
-
-    /// Removes what a purge asks for; returns how many.
-    pub(super) fn purge(&mut self, purge: &Purge) -> u64 {
-        let before = purge.before.map_or(u64::MAX, |before| before.0);
-        let wanted = self.wanted_subjects(purge.filter.as_ref());
-        let matching = self
-            .sequences
-            .iter_from(0)
-            .take_while(|item| item.sequence < before)
-            .filter(|item| {
-                wanted
-                    .as_ref()
-                    .is_none_or(|ids| ids.contains(&item.subject))
-            });
-        let mut doomed: Vec<u64> = matching.map(|item| item.sequence).collect();
-        let keep = usize::try_from(purge.keep.unwrap_or(0)).unwrap_or(usize::MAX);
-        doomed.truncate(doomed.len().saturating_sub(keep));
-        for sequence in &doomed {
-            self.remove(*sequence);
-        }
-        doomed.len() as u64
-    }
-
-    /// Removes what is too old; returns how many. At most a fixed number at a time: ask again
-    /// while `next_deadline` has passed.
-    pub(super) fn expire(&mut self, now: u64) -> usize {
-        let window = nanos(self.config.duplicate_window);
-        self.duplicates.forget(now.saturating_sub(window));
-        let mut removed = 0;
-        while let Some((deadline, sequence)) = self.deadlines.first().copied() {
-            if deadline > now || removed >= EXPIRE_MESSAGES_MAX {
-                break;
-            }
-            self.remove(sequence);
-            removed += 1;
-        }
-        while let Some((item, deadline)) = self.oldest_by_age() {
-            if deadline > now || removed >= EXPIRE_MESSAGES_MAX {
-                break;
-            }
-            self.age_cursor = item.sequence + 1;
-            if self.expiries.get(&item.sequence) != Some(&NEVER) {
-                self.remove(item.sequence);
-                removed += 1;
-            }
-        }
-        removed
-    }
-
-    /// When the next message expires, unix nanoseconds.
-    pub(super) fn next_deadline(&self) -> Option<u64> {
-        let by_age = self.oldest_by_age().map(|(_, deadline)| deadline);
-        let by_ttl = self.deadlines.first().map(|(deadline, _)| *deadline);
-        by_age.into_iter().chain(by_ttl).min()
-    }
-
-    /// When the oldest remembered message id may be forgotten.
-    pub(super) fn next_forget(&self) -> Option<u64> {
-        let window = nanos(self.config.duplicate_window);
-        self.duplicates
-            .oldest()
-            .map(|seen| seen.saturating_add(window))
-    }
-
-    /// Changes the configuration; lowered limits apply at once.
-    pub(super) fn update(&mut self, config: Arc<StreamConfig>) {
-        let limit = config.messages_per_subject_max;
-        let limit_changed = limit != self.config.messages_per_subject_max;
-        self.config = config;
-        self.age_cursor = 0;
-        if limit_changed {
-            self.rebuild_subjects(limit);
-        }
-        self.make_room();
     }
 
     /// What became of the blocks that lost messages since the last call.
@@ -452,66 +342,6 @@ impl Log {
         }
     }
 
-    fn check_expected_sequences(&self, append: &Append) -> Result<(), AppendError> {
-        let expected = &append.expected;
-        if let Some(wanted) = expected.last_subject_sequence {
-            let last = match &expected.last_subject_filter {
-                Some(filter) => self.lasts(Some(filter)).last().copied().unwrap_or(0),
-                None => self.last_of(&append.subject),
-            };
-            if wanted.0 != last {
-                return Err(AppendError::WrongLastSubjectSequence {
-                    last: Sequence(last),
-                });
-            }
-        }
-        match expected.last_sequence {
-            Some(wanted) if wanted.0 != self.last => Err(AppendError::WrongLastSequence {
-                last: Sequence(self.last),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_room(&self, append: &Append) -> Result<(), AppendError> {
-        let config = &self.config;
-        let len_bytes = (append.headers.len() + append.payload.len()) as u64;
-        let max_bytes = config
-            .message_bytes_max
-            .unwrap_or(MESSAGE_BYTES_MAX)
-            .min(MESSAGE_BYTES_MAX);
-        if len_bytes > max_bytes {
-            return Err(AppendError::MessageTooLarge {
-                len_bytes,
-                max_bytes,
-            });
-        }
-        let replaced = self.at_subject_limit(&append.subject);
-        if replaced.is_some() && config.discard_new_per_subject {
-            return Err(AppendError::MaximumPerSubject);
-        }
-        let (subject, headers) = (append.subject.len(), append.headers.len());
-        let size = config.record_bytes(subject, headers, append.payload.len());
-        if config.discard == Discard::Old {
-            // Making room would remove everything and then the message itself.
-            let fits = config.bytes_max.is_none_or(|max| size <= max);
-            return if fits {
-                Ok(())
-            } else {
-                Err(AppendError::MaximumBytes)
-            };
-        }
-        let freed = replaced.and_then(|oldest| self.sequences.get(oldest));
-        if freed.is_none() && config.messages_max.is_some_and(|max| self.messages >= max) {
-            return Err(AppendError::MaximumMessages);
-        }
-        let after = self.bytes + size - freed.map_or(0, |item| u64::from(item.size));
-        if config.bytes_max.is_some_and(|max| after > max) {
-            return Err(AppendError::MaximumBytes);
-        }
-        Ok(())
-    }
-
     /// The message that has to make room when the subject is at its limit.
     fn at_subject_limit(&self, subject: &[u8]) -> Option<u64> {
         let limit = self.config.messages_per_subject_max?;
@@ -520,76 +350,6 @@ impl Log {
             return None;
         }
         self.subjects.oldest(id)
-    }
-
-    fn make_room(&mut self) {
-        let (messages_max, bytes_max) = (self.config.messages_max, self.config.bytes_max);
-        while messages_max.is_some_and(|max| self.messages > max)
-            || bytes_max.is_some_and(|max| self.bytes > max)
-        {
-            let Some(first) = self.sequences.first() else {
-                return;
-            };
-            self.remove(first.sequence);
-        }
-    }
-
-    fn remove_below(&mut self, sequence: u64) {
-        while let Some(first) = self
-            .sequences
-            .first()
-            .filter(|item| item.sequence < sequence)
-        {
-            self.remove(first.sequence);
-        }
-    }
-
-    fn remove_older_of_subject(&mut self, subject: &[u8], sequence: u64) {
-        let Some(id) = self.subjects.find(subject) else {
-            return;
-        };
-        // Newest first: that is where the few older messages of a key usually are.
-        while self.subjects.subject(id).count > 1 {
-            let mut older = self.sequences.iter_below(sequence);
-            let found = older
-                .find(|item| item.subject == id)
-                .map(|item| item.sequence);
-            drop(older);
-            let Some(found) = found else {
-                return;
-            };
-            self.remove(found);
-        }
-    }
-
-    fn oldest_by_age(&self) -> Option<(Item, u64)> {
-        let age = nanos(self.config.age_max?);
-        let item = self.sequences.iter_from(self.age_cursor).next()?;
-        Some((item, item.timestamp.saturating_add(age)))
-    }
-
-    /// Starts the subject table over, because it keeps other things under another limit.
-    fn rebuild_subjects(&mut self, limit: Option<u64>) {
-        let old = std::mem::replace(&mut self.subjects, SubjectTable::new(limit));
-        let items: Vec<Item> = self.sequences.iter_from(0).collect();
-        self.sequences = Sequences::default();
-        for item in &items {
-            let subject = self
-                .subjects
-                .add(&old.subject(item.subject).name, item.sequence);
-            self.sequences.push(Item { subject, ..*item });
-        }
-        let Some(limit) = limit else {
-            return;
-        };
-        for item in items {
-            let Some(now) = self.sequences.get(item.sequence) else {
-                continue;
-            };
-            if self.subjects.subject(now.subject).count > limit {
-                self.remove(item.sequence);
-            }
-        }
     }
 }
 

@@ -242,3 +242,31 @@ async fn a_damaged_file_is_named_and_left_alone() {
     assert!(error.contains("A.redb"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 10_000]);
 }
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused() {
+    let clock = HandClock::new();
+    let disk = FaultDisk::default();
+    let stream = created(&disk, &clock, StreamConfig::with_name("A")).await;
+    stream.close().await.unwrap();
+    let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+    let database = redb::Database::builder()
+        .create_with_backend(disk.clone())
+        .unwrap();
+    let write = database.begin_write().unwrap();
+    write
+        .open_table(meta)
+        .unwrap()
+        .insert("format", &99_u32.to_be_bytes()[..])
+        .unwrap();
+    write.commit().unwrap();
+    drop(database);
+    assert!(matches!(
+        reopened(&disk, &clock).await,
+        Err(Error::NewerFormat {
+            found: 99,
+            supported: 1,
+            ..
+        })
+    ));
+}

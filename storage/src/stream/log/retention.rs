@@ -1,0 +1,158 @@
+//! What must leave a stream: limits, age, life times, purges.
+
+use std::sync::Arc;
+
+use super::super::by_subject::SubjectTable;
+use super::super::sequences::{Item, Sequences};
+use super::super::{Purge, StreamConfig};
+use super::{Log, NEVER, nanos};
+
+/// Messages that one round of expiry removes at most, so that appends are not kept waiting.
+const EXPIRE_MESSAGES_MAX: usize = 10_000;
+
+impl Log {
+    /// Removes what a purge asks for; returns how many.
+    pub(in crate::stream) fn purge(&mut self, purge: &Purge) -> u64 {
+        let before = purge.before.map_or(u64::MAX, |before| before.0);
+        let wanted = self.wanted_subjects(purge.filter.as_ref());
+        let matching = self
+            .sequences
+            .iter_from(0)
+            .take_while(|item| item.sequence < before)
+            .filter(|item| {
+                wanted
+                    .as_ref()
+                    .is_none_or(|ids| ids.contains(&item.subject))
+            });
+        let mut doomed: Vec<u64> = matching.map(|item| item.sequence).collect();
+        let keep = usize::try_from(purge.keep.unwrap_or(0)).unwrap_or(usize::MAX);
+        doomed.truncate(doomed.len().saturating_sub(keep));
+        for sequence in &doomed {
+            self.remove(*sequence);
+        }
+        doomed.len() as u64
+    }
+
+    /// Removes what is too old; returns how many. At most a fixed number at a time: ask again
+    /// while `next_deadline` has passed.
+    pub(in crate::stream) fn expire(&mut self, now: u64) -> usize {
+        let window = nanos(self.config.duplicate_window);
+        self.duplicates.forget(now.saturating_sub(window));
+        let mut removed = 0;
+        while let Some((deadline, sequence)) = self.deadlines.first().copied() {
+            if deadline > now || removed >= EXPIRE_MESSAGES_MAX {
+                break;
+            }
+            self.remove(sequence);
+            removed += 1;
+        }
+        while let Some((item, deadline)) = self.oldest_by_age() {
+            if deadline > now || removed >= EXPIRE_MESSAGES_MAX {
+                break;
+            }
+            self.age_cursor = item.sequence + 1;
+            if self.expiries.get(&item.sequence) != Some(&NEVER) {
+                self.remove(item.sequence);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// When the next message expires, unix nanoseconds.
+    pub(in crate::stream) fn next_deadline(&self) -> Option<u64> {
+        let by_age = self.oldest_by_age().map(|(_, deadline)| deadline);
+        let by_ttl = self.deadlines.first().map(|(deadline, _)| *deadline);
+        by_age.into_iter().chain(by_ttl).min()
+    }
+
+    /// When the oldest remembered message id may be forgotten.
+    pub(in crate::stream) fn next_forget(&self) -> Option<u64> {
+        let window = nanos(self.config.duplicate_window);
+        self.duplicates
+            .oldest()
+            .map(|seen| seen.saturating_add(window))
+    }
+
+    pub(super) fn make_room(&mut self) {
+        let (messages_max, bytes_max) = (self.config.messages_max, self.config.bytes_max);
+        while messages_max.is_some_and(|max| self.messages > max)
+            || bytes_max.is_some_and(|max| self.bytes > max)
+        {
+            let Some(first) = self.sequences.first() else {
+                return;
+            };
+            self.remove(first.sequence);
+        }
+    }
+
+    pub(super) fn remove_below(&mut self, sequence: u64) {
+        while let Some(first) = self
+            .sequences
+            .first()
+            .filter(|item| item.sequence < sequence)
+        {
+            self.remove(first.sequence);
+        }
+    }
+
+    pub(super) fn remove_older_of_subject(&mut self, subject: &[u8], sequence: u64) {
+        let Some(id) = self.subjects.find(subject) else {
+            return;
+        };
+        // Newest first: that is where the few older messages of a key usually are.
+        while self.subjects.subject(id).count > 1 {
+            let mut older = self.sequences.iter_below(sequence);
+            let found = older
+                .find(|item| item.subject == id)
+                .map(|item| item.sequence);
+            drop(older);
+            let Some(found) = found else {
+                return;
+            };
+            self.remove(found);
+        }
+    }
+
+    fn oldest_by_age(&self) -> Option<(Item, u64)> {
+        let age = nanos(self.config.age_max?);
+        let item = self.sequences.iter_from(self.age_cursor).next()?;
+        Some((item, item.timestamp.saturating_add(age)))
+    }
+
+    /// Changes the configuration; lowered limits apply at once.
+    pub(in crate::stream) fn update(&mut self, config: Arc<StreamConfig>) {
+        let limit = config.messages_per_subject_max;
+        let limit_changed = limit != self.config.messages_per_subject_max;
+        self.config = config;
+        self.age_cursor = 0;
+        if limit_changed {
+            self.rebuild_subjects(limit);
+        }
+        self.make_room();
+    }
+
+    /// Starts the subject table over, because it keeps other things under another limit.
+    fn rebuild_subjects(&mut self, limit: Option<u64>) {
+        let old = std::mem::replace(&mut self.subjects, SubjectTable::new(limit));
+        let items: Vec<Item> = self.sequences.iter_from(0).collect();
+        self.sequences = Sequences::default();
+        for item in &items {
+            let subject = self
+                .subjects
+                .add(&old.subject(item.subject).name, item.sequence);
+            self.sequences.push(Item { subject, ..*item });
+        }
+        let Some(limit) = limit else {
+            return;
+        };
+        for item in items {
+            let Some(now) = self.sequences.get(item.sequence) else {
+                continue;
+            };
+            if self.subjects.subject(now.subject).count > limit {
+                self.remove(item.sequence);
+            }
+        }
+    }
+}
