@@ -25,7 +25,7 @@ pub(crate) struct Info<'a> {
     pub(crate) client_id: u64,
     pub(crate) client_ip: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) nonce: Option<&'a str>,
+    pub(crate) nonce: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) ldm: bool,
     pub(crate) api_lvl: u32,

@@ -1,0 +1,56 @@
+//! One account: a subject space of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::interest::subscription::Subscription;
+use crate::interest::trie::{Matches, Trie};
+
+/// Subjects of different accounts never meet.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    interest: RwLock<Trie>,
+    /// Changes with every change of `interest`: what was matched in an older generation must be matched again.
+    generation: AtomicU64,
+}
+
+impl Account {
+    pub(crate) fn new(name: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            interest: RwLock::default(),
+            generation: AtomicU64::new(1),
+        })
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn subscribe(&self, subscription: Arc<Subscription>) {
+        let mut interest = self.interest.write().unwrap_or_else(PoisonError::into_inner);
+        interest.insert(subscription);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends a subscription; what is on its way already may still arrive.
+    pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
+        subscription.close();
+        let mut interest = self.interest.write().unwrap_or_else(PoisonError::into_inner);
+        if interest.remove(subscription) {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// What matches a subject now, with the generation that is true for.
+    pub(crate) fn matches(&self, subject: &[u8]) -> (u64, Matches) {
+        let interest = self.interest.read().unwrap_or_else(PoisonError::into_inner);
+        (self.generation(), interest.matches(subject))
+    }
+
+    /// Number of subscriptions.
+    pub(crate) fn subscriptions_len(&self) -> usize {
+        self.interest.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

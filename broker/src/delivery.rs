@@ -1,0 +1,195 @@
+//! One message going to its targets: the innermost loop of the broker.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::account::Account;
+use crate::interest::cache::Target;
+use crate::interest::subscription::{Admission, Sink};
+use crate::jetstream::capture::{Capture, Captured};
+use crate::limits::SCRATCH_BYTES_MAX;
+use crate::message::Message;
+use crate::proto::encode::Delivery;
+use crate::proto::headers::Headers;
+use crate::session::connection::Connection;
+use crate::session::outbound::OutQueue;
+use crate::session::profile::Profile;
+use crate::subject::Subject;
+
+/// A message on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) subject: &'a [u8],
+    /// Empty where there is none.
+    pub(crate) reply: &'a [u8],
+    pub(crate) header_len: usize,
+    /// Header block and payload.
+    pub(crate) body: &'a [u8],
+    /// See [`crate::proto::op::PublishOp::verbatim`].
+    pub(crate) verbatim: &'a [u8],
+    /// `body` and a CR LF, where they may be shared instead of copied.
+    pub(crate) shared: Option<&'a Bytes>,
+}
+
+/// What a publisher has collected for one connection.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) queue: OutQueue,
+    pub(crate) is_dirty: bool,
+    /// Bytes the receiver had written when the publisher last waited for it: unless it moved, waiting again is pointless.
+    pub(crate) stalled_at: Option<u64>,
+}
+
+impl Receiver {
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self {
+            connection,
+            queue: OutQueue::default(),
+            is_dirty: false,
+            stalled_at: None,
+        }
+    }
+}
+
+/// A message and the publisher's state that its delivery touches.
+pub(crate) struct InFlight<'a> {
+    pub(crate) account: &'a Account,
+    /// Who publishes; `None` in process.
+    pub(crate) publisher: Option<&'a Arc<Profile>>,
+    pub(crate) receivers: &'a mut Vec<Receiver>,
+    pub(crate) dirty: &'a mut Vec<usize>,
+    pub(crate) captured: &'a mut Vec<(Arc<Capture>, Vec<Captured>)>,
+    pub(crate) is_full: &'a mut bool,
+    pub(crate) message: &'a Outgoing<'a>,
+    /// The in-process form, made for the first in-process receiver. `Err` if it cannot be made.
+    pub(crate) local: Option<Result<Message, ()>>,
+}
+
+impl InFlight<'_> {
+    /// Delivers to one target; false if it did not take the message.
+    #[inline]
+    pub(crate) fn to(&mut self, target: &Target) -> bool {
+        let subscription = &target.subscription;
+        let admission = subscription.admit();
+        if admission == Admission::No {
+            return false;
+        }
+        let is_taken = match &subscription.sink {
+            Sink::Connection(connection, profile) => {
+                !connection.is_closed() && self.to_connection(target, connection, profile)
+            }
+            Sink::Local(queue) => match self.local_message() {
+                Some(message) => queue.push(message.clone()),
+                None => false,
+            },
+            Sink::Replies(replies) => match self.local_message() {
+                Some(message) => replies.complete(message.clone()),
+                None => false,
+            },
+            Sink::Stream(capture) => self.to_stream(capture),
+        };
+        if admission == Admission::Last {
+            self.account.unsubscribe(subscription);
+            if let Sink::Connection(connection, _) = &subscription.sink {
+                connection.forget_subscription(&subscription.sid);
+            }
+        }
+        is_taken
+    }
+
+    #[inline]
+    fn to_connection(&mut self, target: &Target, connection: &Connection, profile: &Profile) -> bool {
+        let message = self.message;
+        let receiver = &mut self.receivers[target.slot];
+        if !receiver.is_dirty {
+            receiver.is_dirty = true;
+            self.dirty.push(target.slot);
+        }
+        let queue = &mut receiver.queue;
+        let with_headers = message.header_len > 0 && target.with_headers;
+        let prefix = &target.prefix[usize::from(!with_headers)..];
+        let is_verbatim = with_headers || message.header_len == 0;
+        if !message.verbatim.is_empty() && is_verbatim && message.shared.is_none() {
+            let tail = queue.tail();
+            tail.reserve(prefix.len() + message.verbatim.len());
+            tail.extend_from_slice(prefix);
+            tail.extend_from_slice(message.verbatim);
+        } else {
+            let skipped = if with_headers { 0 } else { message.header_len };
+            let delivery = Delivery {
+                prefix,
+                reply: message.reply,
+                header_len: if with_headers { message.header_len } else { 0 },
+                total_len: message.body.len() - skipped,
+            };
+            delivery.write(queue.tail());
+            match message.shared {
+                Some(shared) => queue.push_shared(shared.slice(skipped..)),
+                None => {
+                    queue.tail().extend_from_slice(&message.body[skipped..]);
+                    queue.tail().extend_from_slice(b"\r\n");
+                }
+            }
+        }
+        queue.messages += 1;
+        queue.message_bytes += message.body.len() as u64;
+        if queue.len() >= SCRATCH_BYTES_MAX {
+            *self.is_full = true;
+        }
+        if target.notes_reply
+            && !message.reply.is_empty()
+            && let Some(responses) = &profile.permissions.responses
+            && !profile.permissions.can_publish(message.reply)
+        {
+            connection.grant(message.reply, responses, Instant::now());
+        }
+        true
+    }
+
+    fn to_stream(&mut self, capture: &Arc<Capture>) -> bool {
+        let message = self.message;
+        let captured = Captured {
+            subject: Bytes::copy_from_slice(message.subject),
+            reply: Bytes::copy_from_slice(message.reply),
+            headers: self.owned(0, message.header_len),
+            payload: self.owned(message.header_len, message.body.len()),
+        };
+        match self.captured.iter_mut().find(|(other, _)| Arc::ptr_eq(other, capture)) {
+            Some((_, batch)) => batch.push(captured),
+            None => self.captured.push((capture.clone(), vec![captured])),
+        }
+        true
+    }
+
+    fn local_message(&mut self) -> Option<&Message> {
+        if self.local.is_none() {
+            self.local = Some(self.make_local().ok_or(()));
+        }
+        self.local.as_ref().and_then(|made| made.as_ref().ok())
+    }
+
+    /// In-process code sees well-formed subjects only; a message that has none is not taken there.
+    fn make_local(&self) -> Option<Message> {
+        let message = self.message;
+        let reply = match message.reply {
+            [] => None,
+            reply => Some(Subject::from_bytes(reply).ok()?),
+        };
+        Some(Message {
+            subject: Subject::from_bytes(message.subject).ok()?,
+            reply,
+            headers: Headers::parse(&message.body[..message.header_len]),
+            payload: self.owned(message.header_len, message.body.len()),
+            sender: self.publisher.map(|profile| profile.sender.clone()),
+        })
+    }
+
+    /// A part of the body that outlives the read buffer. It is copied even where the body is shared: what is kept for long
+    /// must not keep a whole read buffer alive.
+    fn owned(&self, from: usize, to: usize) -> Bytes {
+        Bytes::copy_from_slice(&self.message.body[from..to])
+    }
+}

@@ -1,0 +1,6 @@
+//! Who wants which subject. Synchronous, no IO.
+
+pub(crate) mod cache;
+pub(crate) mod queue_group;
+pub(crate) mod subscription;
+pub(crate) mod trie;

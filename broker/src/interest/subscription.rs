@@ -1,0 +1,101 @@
+//! One subscription and where its messages go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::client::local::LocalQueue;
+use crate::client::request::Replies;
+use crate::jetstream::capture::Capture;
+use crate::session::connection::Connection;
+use crate::session::profile::Profile;
+
+/// Where messages go: an enum, so that a delivery is a branch and not a virtual call.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// A client connection, with what it was allowed when it subscribed.
+    Connection(Arc<Connection>, Arc<Profile>),
+    /// An in-process subscription.
+    Local(Arc<LocalQueue>),
+    /// The inbox of an in-process client.
+    Replies(Arc<Replies>),
+    /// A stream.
+    Stream(Arc<Capture>),
+}
+
+/// A subscription. The trie, routes and the owner share it.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    /// Unique in this process, ascending.
+    pub(crate) id: u64,
+    pub(crate) filter: Box<[u8]>,
+    pub(crate) queue: Option<Box<[u8]>>,
+    /// The owner's name for it, on the wire.
+    pub(crate) sid: Box<[u8]>,
+    pub(crate) sink: Sink,
+    delivered: AtomicU64,
+    /// Deliveries after which it ends; 0 is never.
+    delivered_max: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// Whether one more message may go to a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Yes,
+    /// Yes, and it is the last one.
+    Last,
+    No,
+}
+
+impl Subscription {
+    pub(crate) fn new(filter: &[u8], queue: Option<&[u8]>, sid: &[u8], sink: Sink) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            filter: filter.into(),
+            queue: queue.map(Into::into),
+            sid: sid.into(),
+            sink,
+            delivered: AtomicU64::new(0),
+            delivered_max: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Counts one message in, if the subscription still takes one.
+    #[inline]
+    pub(crate) fn admit(&self) -> Admission {
+        if self.is_closed() {
+            return Admission::No;
+        }
+        let delivered = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.delivered_max.load(Ordering::Relaxed) {
+            0 => Admission::Yes,
+            max if delivered < max => Admission::Yes,
+            max if delivered == max => Admission::Last,
+            _ => Admission::No,
+        }
+    }
+
+    /// Ends the subscription after `max` messages counted from its start. True: it has had them already.
+    pub(crate) fn limit(&self, max: u64) -> bool {
+        self.delivered_max.store(max, Ordering::Relaxed);
+        self.delivered.load(Ordering::Relaxed) >= max
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The connection it belongs to, if any.
+    pub(crate) fn connection_id(&self) -> Option<u64> {
+        match &self.sink {
+            Sink::Connection(connection, _) => Some(connection.id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! From a publisher to everybody who wants the message.
+//!
+//! Each publisher (a connection's reader, an in-process client) has a router of its own. It matches, encodes and collects
+//! the output for every receiver; [`Router::flush`] then hands it over: one lock and one wake-up per receiver per batch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use crate::account::Account;
+use crate::interest::cache::{Route, RouteCache, Target};
+use crate::interest::queue_group::deliver_to_one;
+use crate::interest::subscription::{Sink, Subscription};
+use crate::jetstream::capture::{Capture, Captured};
+use crate::delivery::{InFlight, Outgoing, Receiver};
+use crate::proto::encode::{delivery_prefix, no_responders_block};
+use crate::session::connection::{Connection, HandOver};
+use crate::session::permissions::{is_reserved_reply, is_reserved_subject};
+use crate::session::profile::Profile;
+
+/// The publisher's own connection has the first slot.
+const OWN_SLOT: usize = 0;
+/// Receivers that are remembered before closed ones are looked for.
+const RECEIVERS_MIN: usize = 64;
+
+/// Why a publish was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    Subject,
+    Reply,
+}
+
+/// The routing state of one publisher.
+#[derive(Debug)]
+pub(crate) struct Router {
+    account: Arc<Account>,
+    own: Option<(Arc<Connection>, Option<Arc<Profile>>)>,
+    cache: RouteCache,
+    receivers: Vec<Receiver>,
+    slots: HashMap<u64, usize>,
+    receivers_max: usize,
+    dirty: Vec<usize>,
+    captured: Vec<(Arc<Capture>, Vec<Captured>)>,
+    stalled: Option<Arc<Connection>>,
+    is_full: bool,
+}
+
+impl Router {
+    /// A router for in-process publishers.
+    pub(crate) fn new(account: Arc<Account>) -> Self {
+        Self {
+            account,
+            own: None,
+            cache: RouteCache::default(),
+            receivers: Vec::new(),
+            slots: HashMap::new(),
+            receivers_max: RECEIVERS_MIN,
+            dirty: Vec::new(),
+            captured: Vec::new(),
+            stalled: None,
+            is_full: false,
+        }
+    }
+
+    /// A router for a connection that has not authenticated yet.
+    pub(crate) fn for_connection(connection: Arc<Connection>, account: Arc<Account>) -> Self {
+        let mut router = Self::new(account);
+        router.own = Some((connection, None));
+        router.forget();
+        router
+    }
+
+    /// The connection has authenticated, perhaps once more.
+    pub(crate) fn bind(&mut self, account: Arc<Account>, profile: Arc<Profile>) {
+        self.flush();
+        if let Some((_, own)) = &mut self.own {
+            *own = Some(profile);
+        }
+        self.account = account;
+        self.forget();
+    }
+
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Output for the publisher's own connection.
+    pub(crate) fn own_output(&mut self) -> &mut Vec<u8> {
+        self.receiver(OWN_SLOT).queue.tail()
+    }
+
+    /// Whether it is time to flush: some receiver has enough waiting.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// A receiver that is nearly a slow consumer, taken out.
+    pub(crate) fn take_stalled(&mut self) -> Option<Arc<Connection>> {
+        self.stalled.take()
+    }
+
+    /// Finds the route of a subject and checks whether the publisher may use it.
+    #[inline]
+    pub(crate) fn admit(&mut self, subject: &[u8], reply: &[u8]) -> Result<usize, Denied> {
+        let index = match self.cache.find(subject, self.account.generation()) {
+            Some(index) => index,
+            None => self.make_route(subject),
+        };
+        if !self.cache.route(index).is_allowed && !self.take_grant(subject) {
+            return Err(Denied::Subject);
+        }
+        if matches!(reply.first(), Some(b'_' | b'$')) && self.own.is_some() && is_reserved_reply(reply) {
+            return Err(Denied::Reply);
+        }
+        Ok(index)
+    }
+
+    /// Delivers along an admitted route. False: nobody took the message.
+    #[inline]
+    pub(crate) fn deliver(&mut self, route: usize, message: &Outgoing<'_>) -> bool {
+        let Self { account, own, cache, receivers, dirty, captured, is_full, .. } = self;
+        let route = cache.route(route);
+        let mut delivery = InFlight {
+            account,
+            publisher: own.as_ref().and_then(|(_, profile)| profile.as_ref()),
+            receivers,
+            dirty,
+            captured,
+            is_full,
+            message,
+            local: None,
+        };
+        let mut is_delivered = false;
+        for target in &route.plain {
+            is_delivered |= delivery.to(target);
+        }
+        for members in &route.queues {
+            is_delivered |= deliver_to_one(
+                members,
+                |len| rand::random_range(..len),
+                |target| delivery.to(target),
+            );
+        }
+        is_delivered
+    }
+
+    /// Publishes from inside the process and hands over at once. False: nobody took the message.
+    pub(crate) fn publish(&mut self, subject: &[u8], reply: &[u8], headers: &[u8], payload: &Bytes) -> bool {
+        let Ok(route) = self.admit(subject, reply) else {
+            return false;
+        };
+        let joined = (!headers.is_empty()).then(|| [headers, payload].concat());
+        let message = Outgoing {
+            subject,
+            reply,
+            header_len: headers.len(),
+            body: joined.as_deref().unwrap_or(payload),
+            verbatim: &[],
+            shared: None,
+        };
+        let is_delivered = self.deliver(route, &message);
+        self.flush();
+        is_delivered
+    }
+
+    /// Tells the publisher that nobody answers, if it listens for the answer itself.
+    pub(crate) fn report_no_responders(&mut self, subject: &[u8], reply: &[u8]) {
+        let Some((connection, Some(profile))) = &self.own else {
+            return;
+        };
+        if !profile.no_responders {
+            return;
+        }
+        let id = connection.id;
+        let (_, matches) = self.account.matches(reply);
+        let groups = matches.queues.into_groups().into_iter().flatten();
+        let Some(own) = matches.plain.into_iter().chain(groups).find(|one| one.connection_id() == Some(id)) else {
+            return;
+        };
+        let block = no_responders_block(subject);
+        let target = self.target(&own, reply).expect("the subscription is a connection's own");
+        let message = Outgoing {
+            subject: reply,
+            reply: &[],
+            header_len: block.len(),
+            body: &block,
+            verbatim: &[],
+            shared: None,
+        };
+        let route = Route { plain: vec![target], ..Route::default() };
+        let index = self.cache.insert(reply, route);
+        self.deliver(index, &message);
+    }
+
+    /// Hands everything over; the publisher's own output comes last, so a PONG follows what it confirms.
+    pub(crate) fn flush(&mut self) {
+        self.is_full = false;
+        for (capture, batch) in self.captured.drain(..) {
+            capture.submit(batch);
+        }
+        let mut own_is_dirty = false;
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for slot in dirty.drain(..) {
+            if slot == OWN_SLOT && self.own.is_some() {
+                own_is_dirty = true;
+            } else {
+                self.hand_over(slot);
+            }
+        }
+        self.dirty = dirty;
+        if own_is_dirty {
+            self.hand_over(OWN_SLOT);
+        }
+        if self.receivers.len() > self.receivers_max {
+            self.forget();
+            self.receivers_max = RECEIVERS_MIN.max(2 * self.receivers.len());
+        }
+    }
+
+    /// Gives back memory that an idle publisher does not need. Flush first.
+    pub(crate) fn forget(&mut self) {
+        self.cache.clear();
+        self.slots = HashMap::new();
+        let own = self.own.as_ref().map(|(connection, _)| connection.clone());
+        self.receivers.retain(|receiver| receiver.is_dirty && !receiver.connection.is_closed());
+        if let Some(own) = own
+            && self.receivers.first().is_none_or(|first| first.connection.id != own.id)
+        {
+            self.receivers.insert(OWN_SLOT, Receiver::new(own));
+        }
+        self.receivers.shrink_to_fit();
+        let slots = self.receivers.iter().enumerate();
+        self.slots.extend(slots.map(|(slot, receiver)| (receiver.connection.id, slot)));
+        debug_assert!(self.dirty.is_empty(), "forget follows flush");
+        self.dirty = Vec::new();
+    }
+
+    fn hand_over(&mut self, slot: usize) {
+        let own_id = self.own.as_ref().map(|(connection, _)| connection.id);
+        let receiver = &mut self.receivers[slot];
+        receiver.is_dirty = false;
+        if let HandOver::NearlyFull { written } = receiver.connection.hand_over(&mut receiver.queue)
+            && own_id.is_some_and(|id| id != receiver.connection.id)
+            && receiver.stalled_at != Some(written)
+        {
+            receiver.stalled_at = Some(written);
+            self.stalled = Some(receiver.connection.clone());
+        }
+    }
+
+    fn receiver(&mut self, slot: usize) -> &mut Receiver {
+        let receiver = &mut self.receivers[slot];
+        if !receiver.is_dirty {
+            receiver.is_dirty = true;
+            self.dirty.push(slot);
+        }
+        receiver
+    }
+
+    fn take_grant(&self, subject: &[u8]) -> bool {
+        match &self.own {
+            Some((connection, Some(profile))) => {
+                profile.permissions.responses.is_some()
+                    && !is_reserved_subject(subject)
+                    && connection.take_grant(subject, Instant::now())
+            }
+            _ => false,
+        }
+    }
+
+    #[cold]
+    fn make_route(&mut self, subject: &[u8]) -> usize {
+        let (generation, matches) = self.account.matches(subject);
+        let is_allowed = match &self.own {
+            Some((_, Some(profile))) => {
+                !is_reserved_subject(subject) && profile.permissions.can_publish(subject)
+            }
+            Some((_, None)) => false,
+            None => true,
+        };
+        let deaf_to = match &self.own {
+            Some((own, Some(profile))) if !profile.echo => Some(own.id),
+            _ => None,
+        };
+        let hears = |one: &&Arc<Subscription>| deaf_to.is_none() || one.connection_id() != deaf_to;
+        let plain = matches.plain.iter().filter(hears);
+        let plain: Vec<Target> = plain.filter_map(|one| self.target(one, subject)).collect();
+        let groups = matches.queues.into_groups();
+        let mut queues: Vec<Vec<Target>> = groups
+            .iter()
+            .map(|members| {
+                let members = members.iter().filter(hears);
+                members.filter_map(|one| self.target(one, subject)).collect()
+            })
+            .collect();
+        queues.retain(|members| !members.is_empty());
+        let route = Route { generation, is_allowed, plain, queues };
+        self.cache.insert(subject, route)
+    }
+
+    /// A subscription as a target, unless its permissions keep this subject from it.
+    fn target(&mut self, subscription: &Arc<Subscription>, subject: &[u8]) -> Option<Target> {
+        let Sink::Connection(connection, profile) = &subscription.sink else {
+            return Some(Target {
+                subscription: subscription.clone(),
+                slot: 0,
+                prefix: Box::default(),
+                with_headers: true,
+                notes_reply: false,
+            });
+        };
+        if !profile.permissions.can_receive(subject, subscription.queue.as_deref()) {
+            return None;
+        }
+        let receivers = &mut self.receivers;
+        let slot = *self.slots.entry(connection.id).or_insert_with(|| {
+            receivers.push(Receiver::new(connection.clone()));
+            receivers.len() - 1
+        });
+        Some(Target {
+            subscription: subscription.clone(),
+            slot,
+            prefix: delivery_prefix(subject, &subscription.sid),
+            with_headers: profile.headers,
+            notes_reply: profile.permissions.responses.is_some(),
+        })
+    }
+}

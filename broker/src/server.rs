@@ -1,0 +1,378 @@
+//! The server: listeners, sessions, accounts and streams, from start to stop.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hashbrown::HashMap;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::account::Account;
+use crate::auth::{Authenticator, ConnectionKind, Identity};
+use crate::client::Client;
+use crate::error::Error;
+use crate::events;
+use crate::jetstream::{StreamsRoot, registry::Registry};
+use crate::limits::Limits;
+use crate::listen::websocket::{self, ConnectionInfo};
+use crate::listen::tcp;
+use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Snapshot};
+use crate::proto::info::{COMPATIBLE_VERSION, Info};
+use crate::router::Router;
+use crate::session::connection::Connection;
+use crate::session::state::{Session, write_info};
+
+/// The account that events are published in.
+pub const SYSTEM_ACCOUNT: &str = "$SYS";
+/// Under which account nats-server reports connections that never got one.
+const GLOBAL_ACCOUNT: &str = "$G";
+/// How long open connections get at shutdown to take what is queued for them.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How a server behaves; the defaults are nats-server's.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `server_name` in INFO.
+    pub server_name: String,
+    /// Every cap.
+    pub limits: Limits,
+    /// Time without traffic after which a client is pinged. Default two minutes.
+    pub ping_interval: Duration,
+    /// Unanswered PINGs after which a client is stale. Default 2.
+    pub ping_max: u32,
+    /// Time for CONNECT to arrive and to be answered. Default two seconds.
+    pub auth_timeout: Duration,
+    /// Time for a write to make progress. Default ten seconds.
+    pub write_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server_name: "natterjack".to_owned(),
+            limits: Limits::default(),
+            ping_interval: Duration::from_secs(120),
+            ping_max: 2,
+            auth_timeout: Duration::from_secs(2),
+            write_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What all parts of a server share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) counters: Arc<Counters>,
+    /// The account of those who have none yet.
+    pub(crate) nowhere: Arc<Account>,
+    pub(crate) streams: Registry,
+    pub(crate) server_id: String,
+    started: SystemTime,
+    /// First TCP address, for INFO.
+    listen: Mutex<Option<SocketAddr>>,
+    accounts: Mutex<HashMap<String, Arc<Account>>>,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    connections_len: AtomicUsize,
+    nonces: Mutex<HashMap<u64, String>>,
+    next_id: AtomicU64,
+    is_lame_duck: AtomicBool,
+    system: Mutex<Router>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A NATS server. Clones are handles on the same one; [`Server::shutdown`] ends it.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("server_id", &self.shared.server_id).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server that listens nowhere yet. With `streams`, call [`Server::open_streams`] before the first client comes.
+    #[must_use]
+    pub fn new(config: Config, authenticator: Arc<dyn Authenticator>, streams: Option<StreamsRoot>) -> Self {
+        let system = Account::new(SYSTEM_ACCOUNT);
+        let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
+        let shared = Shared {
+            config,
+            authenticator,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            counters: Arc::default(),
+            nowhere: Account::new(""),
+            streams: Registry::new(streams),
+            server_id: server_id(),
+            started: SystemTime::now(),
+            listen: Mutex::default(),
+            accounts: Mutex::new(accounts),
+            connections: Mutex::default(),
+            connections_len: AtomicUsize::new(0),
+            nonces: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            is_lame_duck: AtomicBool::new(false),
+            system: Mutex::new(Router::new(system)),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Opens all streams of an account and captures their subjects from now on.
+    ///
+    /// # Errors
+    /// A stream's file cannot be read; the others stay open.
+    pub async fn open_streams(&self, account: &str) -> Result<(), Error> {
+        let account = self.shared.account(account);
+        self.shared.streams.open_all(&account).await
+    }
+
+    /// Listens for NATS clients; port 0 takes a free one. Returns the address taken.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the address cannot be had, [`Error::Stopped`] after shutdown.
+    pub async fn listen_tcp(&self, addr: SocketAddr) -> Result<SocketAddr, Error> {
+        let failed = |source| Error::Listen { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        self.serve_tcp(listener)
+    }
+
+    /// Serves NATS clients on a listener that is open already. Returns its address.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after shutdown; [`Error::Listen`] when the listener has no address.
+    pub fn serve_tcp(&self, listener: TcpListener) -> Result<SocketAddr, Error> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Error::Stopped);
+        }
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let addr = listener.local_addr().map_err(|source| Error::Listen { addr: unknown, source })?;
+        lock(&self.shared.listen).get_or_insert(addr);
+        self.shared.tasks.spawn(tcp::accept(self.shared.clone(), listener));
+        Ok(addr)
+    }
+
+    /// Serves a client on a WebSocket whose HTTP upgrade is done. The session belongs to the server; this returns at once.
+    ///
+    /// Origin checks are the HTTP side's.
+    pub fn accept_websocket<S>(&self, io: S, info: ConnectionInfo)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if !self.shared.stop.is_cancelled() {
+            websocket::serve(&self.shared, io, info);
+        }
+    }
+
+    /// A client inside this process. Messages from it carry no sender.
+    #[must_use]
+    pub fn client(&self, account: &str, identity: &Identity) -> Client {
+        Client::new(self.shared.clone(), self.shared.account(account), identity)
+    }
+
+    /// Counters and totals at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            server_id: shared.server_id.clone(),
+            server_name: shared.config.server_name.clone(),
+            version: COMPATIBLE_VERSION,
+            started: shared.started,
+            connections: shared.connections_len.load(Ordering::Relaxed),
+            total_connections: read(&counters.total_connections),
+            subscriptions: lock(&shared.accounts).values().map(|account| account.subscriptions_len()).sum(),
+            in_messages: read(&counters.in_messages),
+            in_bytes: read(&counters.in_bytes),
+            out_messages: read(&counters.out_messages),
+            out_bytes: read(&counters.out_bytes),
+            slow_consumers: read(&counters.slow_consumers),
+            stale_connections: read(&counters.stale_connections),
+            stalled_clients: read(&counters.stalls),
+            refused_locally: read(&counters.refused_locally),
+        }
+    }
+
+    /// All open connections, by number.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        let mut open: Vec<_> = lock(&self.shared.connections).values().cloned().collect();
+        open.sort_unstable_by_key(|connection| connection.id);
+        open.iter().map(|connection| connection_snapshot(connection)).collect()
+    }
+
+    /// Closes every connection that the predicate picks, without an `-ERR`. Returns how many.
+    pub fn disconnect(&self, mut predicate: impl FnMut(&ConnectionSnapshot) -> bool) -> usize {
+        let open: Vec<_> = lock(&self.shared.connections).values().cloned().collect();
+        let picked = open.iter().filter(|connection| predicate(&connection_snapshot(connection)));
+        picked.map(|connection| connection.close(CloseReason::Kicked)).count()
+    }
+
+    /// Stops listening, tells clients with INFO `ldm`, lets them take what is queued, closes them and the streams.
+    ///
+    /// Clients get no `-ERR`: they reconnect by themselves.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.is_lame_duck.store(true, Ordering::Relaxed);
+        shared.stop.cancel();
+        let open: Vec<_> = lock(&shared.connections).values().cloned().collect();
+        for connection in &open {
+            if connection.profile().is_some_and(|profile| profile.takes_info) {
+                connection.push(|out| write_info(&shared.info(connection), out));
+            }
+            connection.close(CloseReason::ServerShutdown);
+        }
+        shared.tasks.close();
+        if tokio::time::timeout(DRAIN, shared.tasks.wait()).await.is_err() {
+            for connection in &open {
+                connection.cut_off(CloseReason::ServerShutdown);
+            }
+            // Every session ends at once now; what hangs is not ours to wait for.
+            let _ = tokio::time::timeout(DRAIN, shared.tasks.wait()).await;
+        }
+        shared.streams.shutdown().await;
+    }
+}
+
+fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
+    let profile = connection.profile();
+    let text = |field: fn(&crate::session::profile::Profile) -> &String| {
+        profile.as_deref().map(field).cloned().unwrap_or_default()
+    };
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let rtt_ns = read(&connection.rtt_ns);
+    ConnectionSnapshot {
+        client_id: connection.id,
+        kind: connection.kind.as_str(),
+        peer: connection.peer,
+        started: connection.started,
+        user: profile.as_ref().map(|profile| profile.sender.user.clone()),
+        account: profile.as_ref().map(|profile| profile.sender.account.clone()),
+        name: text(|profile| &profile.name),
+        lang: text(|profile| &profile.lang),
+        version: text(|profile| &profile.version),
+        rtt: (rtt_ns > 0).then(|| Duration::from_nanos(rtt_ns)),
+        pending_bytes: connection.pending_bytes(),
+        subscriptions: connection.subscriptions_len(),
+        in_messages: read(&connection.own.in_messages),
+        in_bytes: read(&connection.own.in_bytes),
+        out_messages: read(&connection.own.out_messages),
+        out_bytes: read(&connection.own.out_bytes),
+    }
+}
+
+impl Shared {
+    /// The account of that name, made when it is first asked for. Names come from the authenticator, not from clients.
+    pub(crate) fn account(&self, name: &str) -> Arc<Account> {
+        let mut accounts = lock(&self.accounts);
+        accounts.entry_ref(name).or_insert_with(|| Account::new(name)).clone()
+    }
+
+    /// Registers a new connection, unless there are too many.
+    pub(crate) fn connect(&self, kind: ConnectionKind, peer: SocketAddr) -> Option<Arc<Connection>> {
+        let max = self.config.limits.connections_max;
+        let mut connections = lock(&self.connections);
+        if connections.len() >= max || self.stop.is_cancelled() {
+            return None;
+        }
+        let connection = self.stranger(kind, peer);
+        connections.insert(connection.id, connection.clone());
+        self.connections_len.store(connections.len(), Ordering::Relaxed);
+        drop(connections);
+        self.counters.total_connections.fetch_add(1, Ordering::Relaxed);
+        if self.authenticator.wants_nonce() {
+            let nonce = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 11]>());
+            lock(&self.nonces).insert(connection.id, nonce);
+        }
+        Some(connection)
+    }
+
+    /// A connection that is not registered: it will only be told why.
+    pub(crate) fn stranger(&self, kind: ConnectionKind, peer: SocketAddr) -> Arc<Connection> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let pending_bytes_max = self.config.limits.pending_bytes_max;
+        Connection::new(id, kind, peer, self.counters.clone(), pending_bytes_max)
+    }
+
+    pub(crate) fn nonce(&self, connection: &Connection) -> Option<String> {
+        lock(&self.nonces).get(&connection.id).cloned()
+    }
+
+    /// INFO for one connection.
+    pub(crate) fn info(&self, connection: &Connection) -> Info<'_> {
+        let mut info = Info::new(&self.server_id, &self.config.server_name);
+        let listen = *lock(&self.listen);
+        if let Some(addr) = listen {
+            info.host = addr.ip().to_string();
+            info.port = addr.port();
+        }
+        info.auth_required = self.authenticator.anonymous().is_none();
+        info.max_payload = self.config.limits.payload_bytes_max;
+        info.client_id = connection.id;
+        info.client_ip = connection.peer.ip().to_string();
+        info.ldm = self.is_lame_duck.load(Ordering::Relaxed);
+        if connection.profile().is_none() {
+            info.nonce = self.nonce(connection);
+        }
+        info
+    }
+
+    /// A client completed CONNECT.
+    pub(crate) fn session_connected(&self, session: &Session) {
+        self.publish_event(|| events::connect(self, &session.connection));
+    }
+
+    /// A session is over: its subscriptions go, and others hear of it.
+    pub(crate) fn session_ended(&self, session: &Session) {
+        let connection = &session.connection;
+        for subscription in connection.take_subscriptions() {
+            session.router.account().unsubscribe(&subscription);
+        }
+        let mut connections = lock(&self.connections);
+        connections.remove(&connection.id);
+        self.connections_len.store(connections.len(), Ordering::Relaxed);
+        drop(connections);
+        lock(&self.nonces).remove(&connection.id);
+        let is_refused = connection.close_reason() == Some(CloseReason::AuthenticationFailure);
+        if session.has_connected || is_refused {
+            self.publish_event(|| events::disconnect(self, connection, GLOBAL_ACCOUNT));
+        }
+    }
+
+    /// Publishes in the system account; the event is made only if somebody listens there.
+    fn publish_event(&self, make: impl FnOnce() -> (String, Vec<u8>)) {
+        let mut system = lock(&self.system);
+        if system.account().subscriptions_len() > 0 {
+            let (subject, body) = make();
+            system.publish(subject.as_bytes(), b"", b"", &body.into());
+        }
+    }
+}
+
+/// A public key in shape only: clients want a name that is unique, nobody checks a signature against it.
+fn server_id() -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let mut id = String::from("N");
+    for byte in rand::random::<[u8; 32]>().into_iter().chain(rand::random::<[u8; 23]>()) {
+        let letter = char::from(ALPHABET[usize::from(byte % 32)]);
+        write!(id, "{letter}").expect("writing to a string cannot fail");
+    }
+    id
+}

@@ -1,0 +1,307 @@
+//! What everybody may know and do about one connected client: queue output for it, close it, read its counters.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use hashbrown::HashMap;
+use tokio::sync::Notify;
+
+use super::grants::Grants;
+use super::outbound::OutQueue;
+use super::profile::Profile;
+use crate::auth::{ConnectionKind, ResponsePermission};
+use crate::interest::subscription::Subscription;
+use crate::limits::STALL_PERCENT;
+use crate::monitor::{CloseReason, Counters};
+
+/// What the receiver's queue looked like after something was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    Queued,
+    /// So much is waiting that the producer had better pause; `written` says how far the receiver is.
+    NearlyFull { written: u64 },
+    /// The connection is closed or was cut off just now.
+    Closed,
+}
+
+/// What a writer finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    Batch,
+    /// Nothing; wait for a wake-up.
+    Nothing,
+    /// The connection has ended.
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// What is queued is still written.
+    Draining,
+    /// Nothing is written any more.
+    Dead,
+}
+
+#[derive(Debug)]
+struct Outbound {
+    queue: OutQueue,
+    /// Bytes the writer has taken and not written yet.
+    in_flight: usize,
+    written: u64,
+    writer_is_idle: bool,
+    is_stalling: bool,
+    phase: Phase,
+    reason: Option<CloseReason>,
+}
+
+/// A connected client, shared by its session, the subscriptions it holds and the publishers that know it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    pub(crate) kind: ConnectionKind,
+    pub(crate) peer: SocketAddr,
+    pub(crate) started: SystemTime,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) own: Counters,
+    pending_bytes_max: usize,
+    outbound: Mutex<Outbound>,
+    is_closed: AtomicBool,
+    /// Last round trip of a PING, in nanoseconds.
+    pub(crate) rtt_ns: AtomicU64,
+    pub(crate) writer_wake: Notify,
+    pub(crate) reader_wake: Notify,
+    drained: Notify,
+    subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
+    grants: Mutex<Option<Box<Grants>>>,
+    profile: Mutex<Option<Arc<Profile>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: u64,
+        kind: ConnectionKind,
+        peer: SocketAddr,
+        counters: Arc<Counters>,
+        pending_bytes_max: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            kind,
+            peer,
+            started: SystemTime::now(),
+            counters,
+            own: Counters::default(),
+            pending_bytes_max,
+            outbound: Mutex::new(Outbound {
+                queue: OutQueue::default(),
+                in_flight: 0,
+                written: 0,
+                writer_is_idle: false,
+                is_stalling: false,
+                phase: Phase::Open,
+                reason: None,
+            }),
+            is_closed: AtomicBool::new(false),
+            rtt_ns: AtomicU64::new(0),
+            writer_wake: Notify::new(),
+            reader_wake: Notify::new(),
+            drained: Notify::new(),
+            subscriptions: Mutex::default(),
+            grants: Mutex::default(),
+            profile: Mutex::default(),
+        })
+    }
+
+    /// Queues output. Full means: the connection is a slow consumer, is cut off and counted, and nobody waits for it.
+    pub(crate) fn hand_over(&self, queue: &mut OutQueue) -> HandOver {
+        let (messages, bytes) = (queue.messages, queue.message_bytes);
+        let mut outbound = lock(&self.outbound);
+        if outbound.phase != Phase::Open {
+            queue.clear();
+            return HandOver::Closed;
+        }
+        let pending = outbound.queue.len() + outbound.in_flight + queue.len();
+        if pending > self.pending_bytes_max {
+            queue.clear();
+            drop(outbound);
+            self.cut_off(CloseReason::SlowConsumerPendingBytes);
+            return HandOver::Closed;
+        }
+        outbound.queue.append(queue);
+        queue.messages = 0;
+        queue.message_bytes = 0;
+        let wakes = std::mem::take(&mut outbound.writer_is_idle);
+        let is_nearly_full = pending > self.stall_bytes();
+        outbound.is_stalling |= is_nearly_full;
+        let written = outbound.written;
+        drop(outbound);
+        if wakes {
+            self.writer_wake.notify_one();
+        }
+        if messages > 0 {
+            self.own.count_out(messages, bytes);
+            self.counters.count_out(messages, bytes);
+        }
+        if is_nearly_full {
+            HandOver::NearlyFull { written }
+        } else {
+            HandOver::Queued
+        }
+    }
+
+    /// Queues a few bytes of protocol.
+    pub(crate) fn push(&self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let mut queue = OutQueue::default();
+        fill(queue.tail());
+        self.hand_over(&mut queue);
+    }
+
+    /// Moves everything queued into the writer's empty batch.
+    pub(crate) fn take(&self, batch: &mut OutQueue) -> Take {
+        let mut outbound = lock(&self.outbound);
+        match outbound.phase {
+            Phase::Dead => Take::Done,
+            Phase::Draining if outbound.queue.is_empty() => Take::Done,
+            _ if outbound.queue.is_empty() => {
+                outbound.writer_is_idle = true;
+                Take::Nothing
+            }
+            _ => {
+                batch.append(&mut outbound.queue);
+                outbound.in_flight = batch.len();
+                Take::Batch
+            }
+        }
+    }
+
+    /// The writer got so many bytes out. False: the connection was cut off meanwhile.
+    pub(crate) fn wrote(&self, len: usize) -> bool {
+        let mut outbound = lock(&self.outbound);
+        outbound.in_flight = outbound.in_flight.saturating_sub(len);
+        outbound.written += len as u64;
+        let pending = outbound.queue.len() + outbound.in_flight;
+        let is_dead = outbound.phase == Phase::Dead;
+        if outbound.is_stalling && (is_dead || pending <= self.stall_bytes()) {
+            outbound.is_stalling = false;
+            self.drained.notify_waiters();
+        }
+        !is_dead
+    }
+
+    /// Resolves when the queue is shorter again than what holds producers back. Cancel it after a moment.
+    pub(crate) async fn drained(&self) {
+        let drained = self.drained.notified();
+        if !lock(&self.outbound).is_stalling {
+            return;
+        }
+        drained.await;
+    }
+
+    fn stall_bytes(&self) -> usize {
+        self.pending_bytes_max / 100 * STALL_PERCENT
+    }
+
+    /// Ends the connection after what is queued has been written. The first reason given stays.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.end(reason, Phase::Draining);
+    }
+
+    /// Ends the connection and forgets what is queued.
+    pub(crate) fn cut_off(&self, reason: CloseReason) {
+        self.end(reason, Phase::Dead);
+    }
+
+    fn end(&self, reason: CloseReason, phase: Phase) {
+        let mut outbound = lock(&self.outbound);
+        if outbound.phase == Phase::Dead || outbound.phase == phase {
+            return;
+        }
+        if outbound.reason.is_none() {
+            outbound.reason = Some(reason);
+            if reason.is_slow_consumer() {
+                self.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        outbound.phase = phase;
+        if phase == Phase::Dead {
+            outbound.queue = OutQueue::default();
+        }
+        drop(outbound);
+        self.is_closed.store(true, Ordering::Release);
+        self.writer_wake.notify_one();
+        self.reader_wake.notify_one();
+        self.drained.notify_waiters();
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Whether even queued output is given up.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        lock(&self.outbound).phase == Phase::Dead
+    }
+
+    /// Why it ended; `None` while it is open.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        lock(&self.outbound).reason
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        let outbound = lock(&self.outbound);
+        outbound.queue.len() + outbound.in_flight
+    }
+
+    /// Gives back buffers while there is nothing to write.
+    pub(crate) fn release_buffers(&self) {
+        lock(&self.outbound).queue.release();
+        self.writer_wake.notify_one();
+    }
+
+    pub(crate) fn subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
+        lock(&self.subscriptions).get(sid).cloned()
+    }
+
+    pub(crate) fn subscriptions_len(&self) -> usize {
+        lock(&self.subscriptions).len()
+    }
+
+    pub(crate) fn remember_subscription(&self, subscription: Arc<Subscription>) {
+        lock(&self.subscriptions).insert(subscription.sid.clone(), subscription);
+    }
+
+    pub(crate) fn forget_subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
+        lock(&self.subscriptions).remove(sid)
+    }
+
+    pub(crate) fn take_subscriptions(&self) -> Vec<Arc<Subscription>> {
+        std::mem::take(&mut *lock(&self.subscriptions)).into_values().collect()
+    }
+
+    /// A request was delivered that may be answered.
+    pub(crate) fn grant(&self, reply: &[u8], permission: &ResponsePermission, now: Instant) {
+        lock(&self.grants).get_or_insert_default().grant(reply, permission, now);
+    }
+
+    /// Whether an answer may be published; counts it.
+    pub(crate) fn take_grant(&self, reply: &[u8], now: Instant) -> bool {
+        lock(&self.grants).as_mut().is_some_and(|grants| grants.take(reply, now))
+    }
+
+    pub(crate) fn profile(&self) -> Option<Arc<Profile>> {
+        lock(&self.profile).clone()
+    }
+
+    pub(crate) fn set_profile(&self, profile: Arc<Profile>) {
+        *lock(&self.profile) = Some(profile);
+    }
+}

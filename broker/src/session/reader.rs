@@ -1,0 +1,303 @@
+//! Drives a session: reads, lets the state work, waits for what comes next.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::BytesMut;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::state::{Session, Step};
+use crate::auth::{ConnectRequest, Identity};
+use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, STALL_MAX};
+use crate::monitor::CloseReason;
+use crate::proto::encode::ProtocolError;
+use crate::proto::info::ConnectOptions;
+
+/// First PING after CONNECT, as in nats-server.
+const FIRST_PING: Duration = Duration::from_secs(2);
+/// Small reads in a row after which the read buffer shrinks.
+const SMALL_READS: u32 = 16;
+
+/// Where a session's bytes come from.
+pub(crate) trait Input: Send {
+    /// Appends what is there to `buffer`, at most about `capacity` bytes; 0 at the end. Makes room only once there is
+    /// something, so that a waiting connection needs no buffer.
+    fn poll_fill(&mut self, context: &mut Context<'_>, buffer: &mut BytesMut, capacity: usize) -> Poll<io::Result<usize>>;
+
+    /// The client is known now: limits for strangers end.
+    fn trust(&mut self) {}
+}
+
+/// When a session does something by itself.
+struct Timers {
+    next_ping: Option<Instant>,
+    authentication: Option<Instant>,
+    expiry: Option<Instant>,
+    last_activity: Instant,
+    ping_sent: Option<Instant>,
+}
+
+impl Timers {
+    fn next(&self) -> Instant {
+        let all = [self.next_ping, self.authentication, self.expiry];
+        let far = || Instant::now() + Duration::from_secs(24 * 3600);
+        all.into_iter().flatten().min().unwrap_or_else(far)
+    }
+}
+
+enum Event {
+    Read(io::Result<usize>),
+    Tick,
+    Closed,
+    Revoked,
+}
+
+/// How much the next read asks for.
+struct ReadSize {
+    bytes: usize,
+    small_reads: u32,
+}
+
+impl ReadSize {
+    fn adapt(&mut self, len: usize) {
+        if len >= self.bytes {
+            self.bytes = (self.bytes * 4).min(READ_BUFFER_BYTES_MAX);
+            self.small_reads = 0;
+        } else if len < self.bytes / 4 && self.bytes > READ_BUFFER_BYTES_MIN {
+            self.small_reads += 1;
+            if self.small_reads >= SMALL_READS {
+                self.bytes = (self.bytes / 4).max(READ_BUFFER_BYTES_MIN);
+                self.small_reads = 0;
+            }
+        } else {
+            self.small_reads = 0;
+        }
+    }
+}
+
+/// Serves one client until it is gone; everything the session holds is given back then.
+pub(crate) async fn run<I: Input>(mut session: Session, mut input: I) {
+    let reason = serve(&mut session, &mut input).await;
+    session.flush();
+    session.connection.close(reason);
+    session.server.session_ended(&session);
+}
+
+async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
+    let config = &session.server.clone().config;
+    let now = Instant::now();
+    let mut timers = Timers {
+        next_ping: None,
+        authentication: None,
+        expiry: None,
+        last_activity: now,
+        ping_sent: None,
+    };
+    let mut revoked: Option<CancellationToken> = None;
+    if let Some(identity) = session.server.authenticator.anonymous() {
+        session.bind(&identity, &ConnectOptions::default());
+        timers.next_ping = Some(now + config.ping_interval);
+        input.trust();
+    } else {
+        timers.authentication = Some(now + config.auth_timeout);
+    }
+    let mut sleep = pin!(sleep_until(timers.next()));
+    let mut buffer = BytesMut::new();
+    let mut size = ReadSize { bytes: READ_BUFFER_BYTES_MIN, small_reads: 0 };
+    loop {
+        let step = session.process(&mut buffer);
+        session.flush();
+        if let Some(receiver) = session.router.take_stalled() {
+            session.connection.counters.stalls.fetch_add(1, Ordering::Relaxed);
+            // Elapsing is normal: the receiver is given up on by its own limits, not by us.
+            let _ = timeout(STALL_MAX, receiver.drained()).await;
+        }
+        let needed = match step {
+            Step::More(needed) => needed - buffer.len(),
+            Step::Flush => {
+                tokio::task::coop::consume_budget().await;
+                continue;
+            }
+            Step::Close(reason) => return reason,
+            Step::Connect(options) => {
+                match Box::pin(authenticate(session, &options, timers.authentication)).await {
+                    Ok(identity) => {
+                        timers.authentication = None;
+                        timers.expiry = identity.expires_at.map(instant);
+                        timers.next_ping = Some(Instant::now() + first_ping().min(config.ping_interval));
+                        revoked = identity.revoked;
+                        sleep.as_mut().reset(timers.next());
+                        input.trust();
+                    }
+                    Err(reason) => return reason,
+                }
+                continue;
+            }
+        };
+        let capacity = if session.is_authenticated() { size.bytes.max(needed) } else { READ_BUFFER_BYTES_MIN };
+        match wait(session, input, &mut buffer, capacity, &mut sleep, revoked.as_ref()).await {
+            Event::Read(Ok(0)) => return CloseReason::ClientClosed,
+            Event::Read(Ok(len)) => {
+                size.adapt(len);
+                timers.last_activity = Instant::now();
+                if std::mem::take(&mut session.pong_seen)
+                    && let Some(sent) = timers.ping_sent.take()
+                {
+                    let rtt = sent.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
+                    session.connection.rtt_ns.store(rtt, Ordering::Relaxed);
+                }
+            }
+            Event::Read(Err(_)) => return CloseReason::ReadError,
+            Event::Closed => return session.connection.close_reason().unwrap_or(CloseReason::ServerShutdown),
+            Event::Revoked => {
+                session.error(ProtocolError::AuthenticationRevoked);
+                return CloseReason::CredentialsRevoked;
+            }
+            Event::Tick => {
+                if let Err(reason) = tick(session, &mut timers, &mut buffer, &mut size) {
+                    return reason;
+                }
+                sleep.as_mut().reset(timers.next());
+            }
+        }
+    }
+}
+
+/// Waits for bytes first: under load nothing else is even looked at.
+async fn wait<I: Input>(
+    session: &Session,
+    input: &mut I,
+    buffer: &mut BytesMut,
+    capacity: usize,
+    sleep: &mut std::pin::Pin<&mut tokio::time::Sleep>,
+    revoked: Option<&CancellationToken>,
+) -> Event {
+    if buffer.is_empty() && buffer.capacity() <= READ_BUFFER_BYTES_MIN {
+        *buffer = BytesMut::new();
+    }
+    if session.connection.is_closed() {
+        return Event::Closed;
+    }
+    let read = poll_fn(|context| input.poll_fill(context, buffer, capacity));
+    let revocation = async {
+        match revoked {
+            Some(token) => token.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        read = read => Event::Read(read),
+        () = session.connection.reader_wake.notified() => Event::Closed,
+        () = revocation => Event::Revoked,
+        () = sleep.as_mut() => Event::Tick,
+    }
+}
+
+fn tick(
+    session: &mut Session,
+    timers: &mut Timers,
+    buffer: &mut BytesMut,
+    size: &mut ReadSize,
+) -> Result<(), CloseReason> {
+    let now = Instant::now();
+    if timers.authentication.is_some_and(|at| at <= now) {
+        session.error(ProtocolError::AuthenticationTimeout);
+        return Err(CloseReason::AuthenticationTimeout);
+    }
+    if timers.expiry.is_some_and(|at| at <= now) {
+        session.error(ProtocolError::AuthenticationExpired);
+        return Err(CloseReason::AuthenticationExpired);
+    }
+    if timers.next_ping.is_some_and(|at| at <= now) {
+        let interval = session.server.config.ping_interval;
+        let is_first = timers.ping_sent.is_none() && session.has_connected && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
+        let is_idle = now.duration_since(timers.last_activity) >= interval;
+        if is_first || is_idle || session.pings_out > 0 {
+            session.ping()?;
+            timers.ping_sent = Some(now);
+        }
+        if is_idle || is_first {
+            session.router.forget();
+            session.connection.release_buffers();
+            *size = ReadSize { bytes: READ_BUFFER_BYTES_MIN, small_reads: 0 };
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+        timers.next_ping = Some(now + interval);
+    }
+    Ok(())
+}
+
+/// First PING after two seconds and up to a fifth more, so that many clients do not answer at once.
+fn first_ping() -> Duration {
+    FIRST_PING + FIRST_PING.mul_f64(rand::random::<f64>() / 5.0)
+}
+
+fn instant(time: SystemTime) -> Instant {
+    let left = time.duration_since(SystemTime::now()).unwrap_or_default();
+    // A hundred years are for ever; more could overflow the clock.
+    Instant::now() + left.min(Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
+/// Asks the authenticator; nothing is read meanwhile, so what is pipelined behind CONNECT waits.
+async fn authenticate(
+    session: &mut Session,
+    options: &ConnectOptions,
+    deadline: Option<Instant>,
+) -> Result<Identity, CloseReason> {
+    let server = session.server.clone();
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + server.config.auth_timeout);
+    let connection = session.connection.clone();
+    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+    let request = ConnectRequest {
+        auth_token: text(&options.auth_token),
+        user: text(&options.user),
+        pass: text(&options.pass),
+        jwt: text(&options.jwt),
+        nkey: text(&options.nkey),
+        sig: text(&options.sig),
+        nonce: server.nonce(&connection),
+        name: text(&options.name),
+        lang: text(&options.lang),
+        version: text(&options.version),
+        client_id: connection.id,
+        peer: connection.peer,
+        kind: connection.kind,
+    };
+    let answer = tokio::select! {
+        answer = timeout_at(deadline, server.authenticator.authenticate(request)) => answer,
+        () = connection.reader_wake.notified() => {
+            return Err(connection.close_reason().unwrap_or(CloseReason::ServerShutdown));
+        }
+    };
+    let wants_other_account = text(&options.account).is_some() || options.new_account == Some(true);
+    match answer {
+        Ok(Ok(identity)) if !wants_other_account => {
+            session.bind(&identity, options);
+            let accepted = session.accept(options);
+            session.flush();
+            accepted?;
+            server.session_connected(session);
+            Ok(identity)
+        }
+        Ok(refused) => {
+            if let Err(error) = refused {
+                tracing::debug!(client_id = connection.id, reason = error.reason, "connect refused");
+            }
+            session.error(ProtocolError::AuthorizationViolation);
+            Err(CloseReason::AuthenticationFailure)
+        }
+        Err(_elapsed) => {
+            session.error(ProtocolError::AuthenticationTimeout);
+            Err(CloseReason::AuthenticationTimeout)
+        }
+    }
+}
