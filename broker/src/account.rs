@@ -29,7 +29,10 @@ impl Account {
     }
 
     pub(crate) fn subscribe(&self, subscription: Arc<Subscription>) {
-        let mut interest = self.interest.write().unwrap_or_else(PoisonError::into_inner);
+        let mut interest = self
+            .interest
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         interest.insert(subscription);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
@@ -37,7 +40,10 @@ impl Account {
     /// Ends a subscription; what is on its way already may still arrive.
     pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
         subscription.close();
-        let mut interest = self.interest.write().unwrap_or_else(PoisonError::into_inner);
+        let mut interest = self
+            .interest
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if interest.remove(subscription) {
             self.generation.fetch_add(1, Ordering::AcqRel);
         }
@@ -51,6 +57,9 @@ impl Account {
 
     /// Number of subscriptions.
     pub(crate) fn subscriptions_len(&self) -> usize {
-        self.interest.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.interest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) verbatim: &'a [u8],
     /// `body` and a CR LF, where they may be shared instead of copied.
     pub(crate) shared: Option<&'a Bytes>,
+    /// Streams take it; false for what a stream has stored already.
+    pub(crate) is_captured: bool,
 }
 
 /// What a publisher has collected for one connection.
@@ -89,7 +91,7 @@ impl InFlight<'_> {
                 Some(message) => replies.complete(message.clone()),
                 None => false,
             },
-            Sink::Stream(capture) => self.to_stream(capture),
+            Sink::Stream(capture) => self.message.is_captured && self.to_stream(capture),
         };
         if admission == Admission::Last {
             self.account.unsubscribe(subscription);
@@ -101,7 +103,12 @@ impl InFlight<'_> {
     }
 
     #[inline]
-    fn to_connection(&mut self, target: &Target, connection: &Connection, profile: &Profile) -> bool {
+    fn to_connection(
+        &mut self,
+        target: &Target,
+        connection: &Connection,
+        profile: &Profile,
+    ) -> bool {
         let message = self.message;
         let receiver = &mut self.receivers[target.slot];
         if !receiver.is_dirty {
@@ -157,7 +164,11 @@ impl InFlight<'_> {
             headers: self.owned(0, message.header_len),
             payload: self.owned(message.header_len, message.body.len()),
         };
-        match self.captured.iter_mut().find(|(other, _)| Arc::ptr_eq(other, capture)) {
+        match self
+            .captured
+            .iter_mut()
+            .find(|(other, _)| Arc::ptr_eq(other, capture))
+        {
             Some((_, batch)) => batch.push(captured),
             None => self.captured.push((capture.clone(), vec![captured])),
         }

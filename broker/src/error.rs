@@ -16,6 +16,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Streams cannot be opened.
+    #[error("streams cannot be opened")]
+    Streams(#[from] crate::jetstream::StreamError),
     /// The server is shutting down.
     #[error("the broker is shutting down")]
     Stopped,

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use crate::clock::rfc3339;
 use crate::monitor::Counters;
 use crate::proto::info::COMPATIBLE_VERSION;
 use crate::server::Shared;
 use crate::session::connection::Connection;
-use crate::clock::rfc3339;
 
 #[derive(Serialize)]
 struct Event<'a> {
@@ -69,8 +69,14 @@ pub(crate) fn connect(server: &Shared, connection: &Connection) -> (String, Vec<
 }
 
 /// Subject and body for a client that is gone. One that was refused is reported under `fallback_account`.
-pub(crate) fn disconnect(server: &Shared, connection: &Connection, fallback_account: &str) -> (String, Vec<u8>) {
-    let reason = connection.close_reason().map_or("Client Closed", |reason| reason.as_str());
+pub(crate) fn disconnect(
+    server: &Shared,
+    connection: &Connection,
+    fallback_account: &str,
+) -> (String, Vec<u8>) {
+    let reason = connection
+        .close_reason()
+        .map_or("Client Closed", |reason| reason.as_str());
     event(server, connection, fallback_account, Some(reason))
 }
 

@@ -2,20 +2,54 @@
 //!
 //! [`Server`] owns listeners, sessions and streams; [`Client`] is the only door for code in the same process. An
 //! [`Authenticator`] decides who a connection is and what it may do.
+//!
+//! From socket to socket: `listen` turns a socket into bytes, `session` reads them and lets `proto` take operations out of
+//! them, `router` finds receivers through `interest` and collects their output, which each receiver's writer writes.
+//!
+//! Invariants:
+//! - A message is parsed once; one more receiver costs a copy (small payloads) or a reference count, never an allocation.
+//! - The parser allocates nothing and does not look at payloads; nothing from the network can panic.
+//! - Who sent a message is stamped by the broker, and no client can write that stamp.
+//! - A slow receiver is cut off at its own limit and slows nobody else for longer than a moment.
+//! - Everything that a stranger can make grow has a limit in `limits.rs`.
+//! - Whoever was acknowledged by a stream finds the message there after a power cut.
 
+mod account;
 mod auth;
+mod client;
+mod clock;
+mod delivery;
 mod error;
+mod events;
+mod interest;
+mod jetstream;
 mod limits;
+mod listen;
 mod message;
-pub mod proto;
+mod monitor;
+mod proto;
+mod router;
+mod server;
+mod session;
 pub mod subject;
 
 pub use auth::{
     AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, Identity, Permissions,
     ResponsePermission, Sender, SubjectPermissions,
 };
+pub use client::{Client, Subscription};
 pub use error::{Error, PublishError, RequestError};
+pub use jetstream::{
+    Batch, Bucket, Entry, KeyValue, KvError, Operation, PubAck, PublishOptions, PullConsumer,
+    StreamError, StreamHandle, StreamMessage, Streams, StreamsRoot, Watch,
+};
 pub use limits::Limits;
+pub use listen::websocket::ConnectionInfo;
 pub use message::{Message, Publish};
+pub use monitor::{CloseReason, ConnectionSnapshot, Snapshot};
 pub use proto::headers::Headers;
+pub use server::{Config, SYSTEM_ACCOUNT, Server};
+pub use storage::stream::{
+    Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamConfig, StreamState, SyncPolicy,
+};
 pub use subject::{Subject, SubjectError, SubjectFilter};

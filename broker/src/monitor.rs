@@ -179,14 +179,19 @@ impl CloseReason {
     }
 
     pub(crate) fn is_slow_consumer(self) -> bool {
-        matches!(self, Self::SlowConsumerPendingBytes | Self::SlowConsumerWriteDeadline)
+        matches!(
+            self,
+            Self::SlowConsumerPendingBytes | Self::SlowConsumerWriteDeadline
+        )
     }
 
     /// The status of a WebSocket close frame.
     pub(crate) fn websocket_status(self) -> u16 {
         match self {
             Self::ClientClosed => 1000,
-            Self::ServerShutdown | Self::StaleConnection | Self::ReadError | Self::WriteError => 1001,
+            Self::ServerShutdown | Self::StaleConnection | Self::ReadError | Self::WriteError => {
+                1001
+            }
             Self::ParseError
             | Self::ProtocolViolation
             | Self::BadClientProtocolVersion

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::account::Account;
+use crate::delivery::{InFlight, Outgoing, Receiver};
 use crate::interest::cache::{Route, RouteCache, Target};
 use crate::interest::queue_group::deliver_to_one;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::capture::{Capture, Captured};
-use crate::delivery::{InFlight, Outgoing, Receiver};
 use crate::proto::encode::{delivery_prefix, no_responders_block};
 use crate::session::connection::{Connection, HandOver};
 use crate::session::permissions::{is_reserved_reply, is_reserved_subject};
@@ -111,7 +111,10 @@ impl Router {
         if !self.cache.route(index).is_allowed && !self.take_grant(subject) {
             return Err(Denied::Subject);
         }
-        if matches!(reply.first(), Some(b'_' | b'$')) && self.own.is_some() && is_reserved_reply(reply) {
+        if matches!(reply.first(), Some(b'_' | b'$'))
+            && self.own.is_some()
+            && is_reserved_reply(reply)
+        {
             return Err(Denied::Reply);
         }
         Ok(index)
@@ -120,7 +123,16 @@ impl Router {
     /// Delivers along an admitted route. False: nobody took the message.
     #[inline]
     pub(crate) fn deliver(&mut self, route: usize, message: &Outgoing<'_>) -> bool {
-        let Self { account, own, cache, receivers, dirty, captured, is_full, .. } = self;
+        let Self {
+            account,
+            own,
+            cache,
+            receivers,
+            dirty,
+            captured,
+            is_full,
+            ..
+        } = self;
         let route = cache.route(route);
         let mut delivery = InFlight {
             account,
@@ -147,7 +159,40 @@ impl Router {
     }
 
     /// Publishes from inside the process and hands over at once. False: nobody took the message.
-    pub(crate) fn publish(&mut self, subject: &[u8], reply: &[u8], headers: &[u8], payload: &Bytes) -> bool {
+    pub(crate) fn publish(
+        &mut self,
+        subject: &[u8],
+        reply: &[u8],
+        headers: &[u8],
+        payload: &Bytes,
+    ) -> bool {
+        let is_delivered = self.route(subject, reply, headers, payload, true);
+        self.flush();
+        is_delivered
+    }
+
+    /// Publishes what a stream has stored already: to everybody but streams.
+    pub(crate) fn publish_stored(&mut self, subject: &[u8], headers: &[u8], payload: &Bytes) {
+        self.route(subject, b"", headers, payload, false);
+        self.flush();
+    }
+
+    /// Publishes as one of a batch; flush at its end.
+    pub(crate) fn collect(&mut self, subject: &[u8], headers: &[u8], payload: &Bytes) {
+        self.route(subject, b"", headers, payload, true);
+        if self.is_full {
+            self.flush();
+        }
+    }
+
+    fn route(
+        &mut self,
+        subject: &[u8],
+        reply: &[u8],
+        headers: &[u8],
+        payload: &Bytes,
+        is_captured: bool,
+    ) -> bool {
         let Ok(route) = self.admit(subject, reply) else {
             return false;
         };
@@ -159,10 +204,9 @@ impl Router {
             body: joined.as_deref().unwrap_or(payload),
             verbatim: &[],
             shared: None,
+            is_captured,
         };
-        let is_delivered = self.deliver(route, &message);
-        self.flush();
-        is_delivered
+        self.deliver(route, &message)
     }
 
     /// Tells the publisher that nobody answers, if it listens for the answer itself.
@@ -176,11 +220,18 @@ impl Router {
         let id = connection.id;
         let (_, matches) = self.account.matches(reply);
         let groups = matches.queues.into_groups().into_iter().flatten();
-        let Some(own) = matches.plain.into_iter().chain(groups).find(|one| one.connection_id() == Some(id)) else {
+        let Some(own) = matches
+            .plain
+            .into_iter()
+            .chain(groups)
+            .find(|one| one.connection_id() == Some(id))
+        else {
             return;
         };
         let block = no_responders_block(subject);
-        let target = self.target(&own, reply).expect("the subscription is a connection's own");
+        let target = self
+            .target(&own, reply)
+            .expect("the subscription is a connection's own");
         let message = Outgoing {
             subject: reply,
             reply: &[],
@@ -188,8 +239,12 @@ impl Router {
             body: &block,
             verbatim: &[],
             shared: None,
+            is_captured: true,
         };
-        let route = Route { plain: vec![target], ..Route::default() };
+        let route = Route {
+            plain: vec![target],
+            ..Route::default()
+        };
         let index = self.cache.insert(reply, route);
         self.deliver(index, &message);
     }
@@ -224,15 +279,20 @@ impl Router {
         self.cache.clear();
         self.slots = HashMap::new();
         let own = self.own.as_ref().map(|(connection, _)| connection.clone());
-        self.receivers.retain(|receiver| receiver.is_dirty && !receiver.connection.is_closed());
+        self.receivers
+            .retain(|receiver| receiver.is_dirty && !receiver.connection.is_closed());
         if let Some(own) = own
-            && self.receivers.first().is_none_or(|first| first.connection.id != own.id)
+            && self
+                .receivers
+                .first()
+                .is_none_or(|first| first.connection.id != own.id)
         {
             self.receivers.insert(OWN_SLOT, Receiver::new(own));
         }
         self.receivers.shrink_to_fit();
         let slots = self.receivers.iter().enumerate();
-        self.slots.extend(slots.map(|(slot, receiver)| (receiver.connection.id, slot)));
+        self.slots
+            .extend(slots.map(|(slot, receiver)| (receiver.connection.id, slot)));
         debug_assert!(self.dirty.is_empty(), "forget follows flush");
         self.dirty = Vec::new();
     }
@@ -292,11 +352,18 @@ impl Router {
             .iter()
             .map(|members| {
                 let members = members.iter().filter(hears);
-                members.filter_map(|one| self.target(one, subject)).collect()
+                members
+                    .filter_map(|one| self.target(one, subject))
+                    .collect()
             })
             .collect();
         queues.retain(|members| !members.is_empty());
-        let route = Route { generation, is_allowed, plain, queues };
+        let route = Route {
+            generation,
+            is_allowed,
+            plain,
+            queues,
+        };
         self.cache.insert(subject, route)
     }
 
@@ -311,7 +378,10 @@ impl Router {
                 notes_reply: false,
             });
         };
-        if !profile.permissions.can_receive(subject, subscription.queue.as_deref()) {
+        if !profile
+            .permissions
+            .can_receive(subject, subscription.queue.as_deref())
+        {
             return None;
         }
         let receivers = &mut self.receivers;

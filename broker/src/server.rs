@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::events;
 use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::limits::Limits;
-use crate::listen::websocket::{self, ConnectionInfo};
 use crate::listen::tcp;
+use crate::listen::websocket::{self, ConnectionInfo};
 use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Snapshot};
 use crate::proto::info::{COMPATIBLE_VERSION, Info};
 use crate::router::Router;
@@ -101,14 +101,20 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("server_id", &self.shared.server_id).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("server_id", &self.shared.server_id)
+            .finish_non_exhaustive()
     }
 }
 
 impl Server {
     /// A server that listens nowhere yet. With `streams`, call [`Server::open_streams`] before the first client comes.
     #[must_use]
-    pub fn new(config: Config, authenticator: Arc<dyn Authenticator>, streams: Option<StreamsRoot>) -> Self {
+    pub fn new(
+        config: Config,
+        authenticator: Arc<dyn Authenticator>,
+        streams: Option<StreamsRoot>,
+    ) -> Self {
         let system = Account::new(SYSTEM_ACCOUNT);
         let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
         let shared = Shared {
@@ -130,7 +136,9 @@ impl Server {
             is_lame_duck: AtomicBool::new(false),
             system: Mutex::new(Router::new(system)),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Opens all streams of an account and captures their subjects from now on.
@@ -161,9 +169,14 @@ impl Server {
             return Err(Error::Stopped);
         }
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let addr = listener.local_addr().map_err(|source| Error::Listen { addr: unknown, source })?;
+        let addr = listener.local_addr().map_err(|source| Error::Listen {
+            addr: unknown,
+            source,
+        })?;
         lock(&self.shared.listen).get_or_insert(addr);
-        self.shared.tasks.spawn(tcp::accept(self.shared.clone(), listener));
+        self.shared
+            .tasks
+            .spawn(tcp::accept(self.shared.clone(), listener));
         Ok(addr)
     }
 
@@ -198,7 +211,10 @@ impl Server {
             started: shared.started,
             connections: shared.connections_len.load(Ordering::Relaxed),
             total_connections: read(&counters.total_connections),
-            subscriptions: lock(&shared.accounts).values().map(|account| account.subscriptions_len()).sum(),
+            subscriptions: lock(&shared.accounts)
+                .values()
+                .map(|account| account.subscriptions_len())
+                .sum(),
             in_messages: read(&counters.in_messages),
             in_bytes: read(&counters.in_bytes),
             out_messages: read(&counters.out_messages),
@@ -215,14 +231,20 @@ impl Server {
     pub fn connections(&self) -> Vec<ConnectionSnapshot> {
         let mut open: Vec<_> = lock(&self.shared.connections).values().cloned().collect();
         open.sort_unstable_by_key(|connection| connection.id);
-        open.iter().map(|connection| connection_snapshot(connection)).collect()
+        open.iter()
+            .map(|connection| connection_snapshot(connection))
+            .collect()
     }
 
     /// Closes every connection that the predicate picks, without an `-ERR`. Returns how many.
     pub fn disconnect(&self, mut predicate: impl FnMut(&ConnectionSnapshot) -> bool) -> usize {
         let open: Vec<_> = lock(&self.shared.connections).values().cloned().collect();
-        let picked = open.iter().filter(|connection| predicate(&connection_snapshot(connection)));
-        picked.map(|connection| connection.close(CloseReason::Kicked)).count()
+        let picked = open
+            .iter()
+            .filter(|connection| predicate(&connection_snapshot(connection)));
+        picked
+            .map(|connection| connection.close(CloseReason::Kicked))
+            .count()
     }
 
     /// Stops listening, tells clients with INFO `ldm`, lets them take what is queued, closes them and the streams.
@@ -234,13 +256,19 @@ impl Server {
         shared.stop.cancel();
         let open: Vec<_> = lock(&shared.connections).values().cloned().collect();
         for connection in &open {
-            if connection.profile().is_some_and(|profile| profile.takes_info) {
+            if connection
+                .profile()
+                .is_some_and(|profile| profile.takes_info)
+            {
                 connection.push(|out| write_info(&shared.info(connection), out));
             }
             connection.close(CloseReason::ServerShutdown);
         }
         shared.tasks.close();
-        if tokio::time::timeout(DRAIN, shared.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(DRAIN, shared.tasks.wait())
+            .await
+            .is_err()
+        {
             for connection in &open {
                 connection.cut_off(CloseReason::ServerShutdown);
             }
@@ -264,7 +292,9 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
         peer: connection.peer,
         started: connection.started,
         user: profile.as_ref().map(|profile| profile.sender.user.clone()),
-        account: profile.as_ref().map(|profile| profile.sender.account.clone()),
+        account: profile
+            .as_ref()
+            .map(|profile| profile.sender.account.clone()),
         name: text(|profile| &profile.name),
         lang: text(|profile| &profile.lang),
         version: text(|profile| &profile.version),
@@ -282,11 +312,18 @@ impl Shared {
     /// The account of that name, made when it is first asked for. Names come from the authenticator, not from clients.
     pub(crate) fn account(&self, name: &str) -> Arc<Account> {
         let mut accounts = lock(&self.accounts);
-        accounts.entry_ref(name).or_insert_with(|| Account::new(name)).clone()
+        accounts
+            .entry_ref(name)
+            .or_insert_with(|| Account::new(name))
+            .clone()
     }
 
     /// Registers a new connection, unless there are too many.
-    pub(crate) fn connect(&self, kind: ConnectionKind, peer: SocketAddr) -> Option<Arc<Connection>> {
+    pub(crate) fn connect(
+        &self,
+        kind: ConnectionKind,
+        peer: SocketAddr,
+    ) -> Option<Arc<Connection>> {
         let max = self.config.limits.connections_max;
         let mut connections = lock(&self.connections);
         if connections.len() >= max || self.stop.is_cancelled() {
@@ -294,9 +331,12 @@ impl Shared {
         }
         let connection = self.stranger(kind, peer);
         connections.insert(connection.id, connection.clone());
-        self.connections_len.store(connections.len(), Ordering::Relaxed);
+        self.connections_len
+            .store(connections.len(), Ordering::Relaxed);
         drop(connections);
-        self.counters.total_connections.fetch_add(1, Ordering::Relaxed);
+        self.counters
+            .total_connections
+            .fetch_add(1, Ordering::Relaxed);
         if self.authenticator.wants_nonce() {
             let nonce = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 11]>());
             lock(&self.nonces).insert(connection.id, nonce);
@@ -347,7 +387,8 @@ impl Shared {
         }
         let mut connections = lock(&self.connections);
         connections.remove(&connection.id);
-        self.connections_len.store(connections.len(), Ordering::Relaxed);
+        self.connections_len
+            .store(connections.len(), Ordering::Relaxed);
         drop(connections);
         lock(&self.nonces).remove(&connection.id);
         let is_refused = connection.close_reason() == Some(CloseReason::AuthenticationFailure);
@@ -370,7 +411,10 @@ impl Shared {
 fn server_id() -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut id = String::from("N");
-    for byte in rand::random::<[u8; 32]>().into_iter().chain(rand::random::<[u8; 23]>()) {
+    for byte in rand::random::<[u8; 32]>()
+        .into_iter()
+        .chain(rand::random::<[u8; 23]>())
+    {
         let letter = char::from(ALPHABET[usize::from(byte % 32)]);
         write!(id, "{letter}").expect("writing to a string cannot fail");
     }

@@ -47,7 +47,9 @@ impl LocalQueue {
         }
         if state.messages.len() >= self.messages_max || state.bytes + len > self.bytes_max {
             drop(state);
-            self.counters.refused_locally.fetch_add(1, Ordering::Relaxed);
+            self.counters
+                .refused_locally
+                .fetch_add(1, Ordering::Relaxed);
             return false;
         }
         state.bytes += len;

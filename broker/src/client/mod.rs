@@ -82,7 +82,8 @@ impl Client {
         let inbox = format!("_INBOX.{:032x}", rand::random::<u128>());
         let replies = Arc::new(Replies::default());
         let filter = format!("{inbox}.*");
-        let inbox_interest = Interest::new(filter.as_bytes(), None, b"", Sink::Replies(replies.clone()));
+        let inbox_interest =
+            Interest::new(filter.as_bytes(), None, b"", Sink::Replies(replies.clone()));
         account.subscribe(inbox_interest.clone());
         let inner = Inner {
             router: Mutex::new(Router::new(account.clone())),
@@ -94,7 +95,9 @@ impl Client {
             inbox_interest,
             subscriptions: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Publishes a payload. It has been handed to every receiver's queue when this returns.
@@ -124,19 +127,28 @@ impl Client {
         payload: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<Message, RequestError> {
-        self.request_message(Publish::new(subject, payload), timeout).await
+        self.request_message(Publish::new(subject, payload), timeout)
+            .await
     }
 
     /// As [`Client::request`], with headers; the reply subject is the client's own whatever the message says.
     ///
     /// # Errors
     /// As [`Client::request`].
-    pub async fn request_message(&self, message: Publish, timeout: Duration) -> Result<Message, RequestError> {
+    pub async fn request_message(
+        &self,
+        message: Publish,
+        timeout: Duration,
+    ) -> Result<Message, RequestError> {
         let requests_max = self.inner.server.config.limits.requests_max;
-        let mut ticket = self.inner.replies.wait(requests_max).map_err(|refused| match refused {
-            Refused::TooMany(waiting) => RequestError::TooMany { waiting },
-            Refused::Closed => RequestError::Closed,
-        })?;
+        let mut ticket =
+            self.inner
+                .replies
+                .wait(requests_max)
+                .map_err(|refused| match refused {
+                    Refused::TooMany(waiting) => RequestError::TooMany { waiting },
+                    Refused::Closed => RequestError::Closed,
+                })?;
         let message = message.with_reply(format!("{}.{}", self.inner.inbox, ticket.token));
         let subject = || message.subject.clone();
         if !self.route(&message)? {
@@ -156,7 +168,11 @@ impl Client {
     ///
     /// # Errors
     /// The payload is too large.
-    pub fn respond(&self, message: &Message, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+    pub fn respond(
+        &self,
+        message: &Message,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), PublishError> {
         match &message.reply {
             Some(reply) => self.publish(reply.as_str(), payload),
             None => Ok(()),
@@ -195,7 +211,13 @@ impl Client {
     /// Ends all subscriptions of this client and its clones: no new messages, queued ones can still be read. Waiting
     /// requests end with [`RequestError::Closed`].
     pub fn drain(&self) {
-        let held = std::mem::take(&mut *self.inner.subscriptions.lock().unwrap_or_else(PoisonError::into_inner));
+        let held = std::mem::take(
+            &mut *self
+                .inner
+                .subscriptions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for subscription in held.iter().filter_map(Weak::upgrade) {
             subscription.end();
         }
@@ -203,7 +225,10 @@ impl Client {
     }
 
     fn add_subscription(&self, filter: &str, group: Option<&str>) -> Result<Subscription, Error> {
-        let invalid = |source| Error::Subject { subject: filter.to_owned(), source };
+        let invalid = |source| Error::Subject {
+            subject: filter.to_owned(),
+            source,
+        };
         SubjectFilter::parse(filter).map_err(invalid)?;
         let limits = &self.inner.server.config.limits;
         let queue = LocalQueue::new(
@@ -215,8 +240,16 @@ impl Client {
         let interest = Interest::new(filter.as_bytes(), group.map(str::as_bytes), b"", sink);
         self.inner.account.subscribe(interest.clone());
         let account = self.inner.account.clone();
-        let held = Arc::new(Held { account, interest, queue });
-        let mut all = self.inner.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = Arc::new(Held {
+            account,
+            interest,
+            queue,
+        });
+        let mut all = self
+            .inner
+            .subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&held));
         Ok(Subscription { held })
@@ -224,7 +257,10 @@ impl Client {
 
     fn route(&self, message: &Publish) -> Result<bool, PublishError> {
         let check = |subject: &str| {
-            Subject::parse(subject).map_err(|source| PublishError::Subject { subject: subject.to_owned(), source })
+            Subject::parse(subject).map_err(|source| PublishError::Subject {
+                subject: subject.to_owned(),
+                source,
+            })
         };
         check(&message.subject)?;
         let reply = message.reply.as_deref().unwrap_or("");
@@ -235,10 +271,22 @@ impl Client {
         let len_bytes = headers.len() + message.payload.len();
         let max_bytes = self.inner.server.config.limits.payload_bytes_max;
         if len_bytes > max_bytes {
-            return Err(PublishError::PayloadTooLarge { len_bytes, max_bytes });
+            return Err(PublishError::PayloadTooLarge {
+                len_bytes,
+                max_bytes,
+            });
         }
-        let mut router = self.inner.router.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(router.publish(message.subject.as_bytes(), reply.as_bytes(), &headers, &message.payload))
+        let mut router = self
+            .inner
+            .router
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(router.publish(
+            message.subject.as_bytes(),
+            reply.as_bytes(),
+            &headers,
+            &message.payload,
+        ))
     }
 }
 
@@ -253,7 +301,9 @@ pub struct Subscription {
 impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let filter = String::from_utf8_lossy(&self.held.interest.filter);
-        f.debug_struct("Subscription").field("filter", &filter).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("filter", &filter)
+            .finish_non_exhaustive()
     }
 }
 

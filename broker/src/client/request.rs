@@ -48,12 +48,20 @@ impl Replies {
         let token = waiting.next;
         let (sender, answer) = oneshot::channel();
         waiting.by_token.insert(token, sender);
-        Ok(Ticket { replies: self, token, answer })
+        Ok(Ticket {
+            replies: self,
+            token,
+            answer,
+        })
     }
 
     /// Hands an answer to its request; false if none waits (any more).
     pub(crate) fn complete(&self, message: Message) -> bool {
-        let token = message.subject.tokens().next_back().and_then(|token| token.parse().ok());
+        let token = message
+            .subject
+            .tokens()
+            .next_back()
+            .and_then(|token| token.parse().ok());
         let Some(token) = token else {
             return false;
         };

@@ -106,7 +106,10 @@ mod tests {
     use super::*;
 
     fn route(generation: u64) -> Route {
-        Route { generation, ..Route::default() }
+        Route {
+            generation,
+            ..Route::default()
+        }
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl QueueGroups {
 
 /// Tries the members from a random one on until one takes the message.
 #[inline]
-pub(crate) fn deliver_to_one<T>(members: &[T], mut random: impl FnMut(usize) -> usize, mut take: impl FnMut(&T) -> bool) -> bool {
+pub(crate) fn deliver_to_one<T>(
+    members: &[T],
+    mut random: impl FnMut(usize) -> usize,
+    mut take: impl FnMut(&T) -> bool,
+) -> bool {
     match members {
         [] => false,
         [only] => take(only),

@@ -51,7 +51,11 @@ impl Trie {
                 _ => node = node.literal.entry_ref(token).or_default(),
             }
         }
-        let level = if ends_open { &mut node.tail } else { &mut node.here };
+        let level = if ends_open {
+            &mut node.tail
+        } else {
+            &mut node.here
+        };
         level.insert(subscription);
         self.len += 1;
     }
@@ -67,7 +71,10 @@ impl Trie {
     /// Everything that matches a subject, whose tokens are taken literally; an empty token matches nothing.
     pub(crate) fn matches(&self, subject: &[u8]) -> Matches {
         let mut found = Matches::default();
-        if subject.split(|byte| *byte == b'.').all(|token| !token.is_empty()) {
+        if subject
+            .split(|byte| *byte == b'.')
+            .all(|token| !token.is_empty())
+        {
             self.root.collect(Some(subject), &mut found);
         }
         found
@@ -98,7 +105,11 @@ impl Node {
         }
     }
 
-    fn remove<'a>(&mut self, tokens: &mut impl Iterator<Item = &'a [u8]>, subscription: &Subscription) -> bool {
+    fn remove<'a>(
+        &mut self,
+        tokens: &mut impl Iterator<Item = &'a [u8]>,
+        subscription: &Subscription,
+    ) -> bool {
         match tokens.next() {
             None => self.here.remove(subscription),
             Some(b">") => self.tail.remove(subscription),
@@ -129,7 +140,10 @@ impl Node {
     }
 
     fn is_empty(&self) -> bool {
-        self.here.is_empty() && self.tail.is_empty() && self.star.is_none() && self.literal.is_empty()
+        self.here.is_empty()
+            && self.tail.is_empty()
+            && self.star.is_none()
+            && self.literal.is_empty()
     }
 }
 
@@ -188,7 +202,12 @@ mod tests {
     }
 
     fn plain_ids(trie: &Trie, subject: &str) -> Vec<u64> {
-        let mut ids: Vec<u64> = trie.matches(subject.as_bytes()).plain.iter().map(|s| s.id).collect();
+        let mut ids: Vec<u64> = trie
+            .matches(subject.as_bytes())
+            .plain
+            .iter()
+            .map(|s| s.id)
+            .collect();
         ids.sort_unstable();
         ids
     }
@@ -199,8 +218,13 @@ mod tests {
         trie.insert(subscription("q.a", Some("g")));
         trie.insert(subscription("q.*", Some("g")));
         trie.insert(subscription("q.>", Some("h")));
-        let mut sizes: Vec<usize> =
-            trie.matches(b"q.a").queues.into_groups().iter().map(Vec::len).collect();
+        let mut sizes: Vec<usize> = trie
+            .matches(b"q.a")
+            .queues
+            .into_groups()
+            .iter()
+            .map(Vec::len)
+            .collect();
         sizes.sort_unstable();
         assert_eq!(sizes, [1, 2]);
     }

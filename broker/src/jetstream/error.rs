@@ -53,7 +53,10 @@ impl StreamError {
     #[must_use]
     pub fn wrong_last_sequence(&self) -> Option<Sequence> {
         match self {
-            Self::Append(AppendError::WrongLastSequence { last } | AppendError::WrongLastSubjectSequence { last }) => Some(*last),
+            Self::Append(
+                AppendError::WrongLastSequence { last }
+                | AppendError::WrongLastSubjectSequence { last },
+            ) => Some(*last),
             _ => None,
         }
     }

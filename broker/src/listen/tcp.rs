@@ -29,7 +29,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct TcpInput(OwnedReadHalf);
 
 impl Input for TcpInput {
-    fn poll_fill(&mut self, context: &mut Context<'_>, buffer: &mut BytesMut, capacity: usize) -> Poll<io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        capacity: usize,
+    ) -> Poll<io::Result<usize>> {
         ready!(self.0.as_ref().poll_read_ready(context))?;
         buffer.reserve(capacity);
         let read = pin!(self.0.read_buf(buffer));
@@ -71,8 +76,13 @@ fn admit(server: &Arc<Shared>, socket: TcpStream, peer: SocketAddr, refusals: &A
     let (read, write) = socket.into_split();
     connection.push(|out| write_info(&server.info(&connection), out));
     let write_deadline = server.config.write_deadline;
-    server.tasks.spawn(writer::run(connection.clone(), write, write_deadline));
-    server.tasks.spawn(reader::run(Session::new(server.clone(), connection), TcpInput(read)));
+    server
+        .tasks
+        .spawn(writer::run(connection.clone(), write, write_deadline));
+    server.tasks.spawn(reader::run(
+        Session::new(server.clone(), connection),
+        TcpInput(read),
+    ));
 }
 
 /// Says INFO, then why not, as nats-server does.

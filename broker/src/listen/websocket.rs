@@ -46,7 +46,10 @@ impl ConnectionInfo {
     /// A client at the other end of this address.
     #[must_use]
     pub fn new(peer: SocketAddr) -> Self {
-        Self { peer, is_browser: false }
+        Self {
+            peer,
+            is_browser: false,
+        }
     }
 
     /// Takes note of the `User-Agent`: browsers get small frames, as from nats-server.
@@ -65,7 +68,11 @@ struct Metered<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
@@ -74,14 +81,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
         if left != usize::MAX {
             let read = buffer.filled().len() - before;
-            self.left.store(left.saturating_sub(read), Ordering::Relaxed);
+            self.left
+                .store(left.saturating_sub(read), Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
 
@@ -104,18 +116,27 @@ struct WebSocketInput<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Input for WebSocketInput<S> {
-    fn poll_fill(&mut self, context: &mut Context<'_>, buffer: &mut BytesMut, capacity: usize) -> Poll<io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        capacity: usize,
+    ) -> Poll<io::Result<usize>> {
         let before = buffer.len();
         let end = loop {
             match Pin::new(&mut self.messages).poll_next(context) {
                 Poll::Ready(Some(Ok(Message::Binary(bytes)))) => buffer.extend_from_slice(&bytes),
-                Poll::Ready(Some(Ok(Message::Text(text)))) => buffer.extend_from_slice(text.as_bytes()),
+                Poll::Ready(Some(Ok(Message::Text(text)))) => {
+                    buffer.extend_from_slice(text.as_bytes())
+                }
                 Poll::Ready(Some(Ok(Message::Close(_))) | None) => break Some(Ok(0)),
                 Poll::Ready(Some(Ok(_))) => {
                     // A pong was queued by the library; the writer sends it.
                     self.connection.writer_wake.notify_one();
                 }
-                Poll::Ready(Some(Err(Error::ConnectionClosed | Error::AlreadyClosed))) => break Some(Ok(0)),
+                Poll::Ready(Some(Err(Error::ConnectionClosed | Error::AlreadyClosed))) => {
+                    break Some(Ok(0));
+                }
                 Poll::Ready(Some(Err(Error::Io(error)))) => break Some(Err(error)),
                 Poll::Ready(Some(Err(Error::Capacity(_)))) => {
                     self.connection.close(CloseReason::MaximumPayloadExceeded);
@@ -150,13 +171,18 @@ where
 {
     let admitted = server.connect(ConnectionKind::WebSocket, info.peer);
     let is_refused = admitted.is_none();
-    let connection = admitted.unwrap_or_else(|| server.stranger(ConnectionKind::WebSocket, info.peer));
+    let connection =
+        admitted.unwrap_or_else(|| server.stranger(ConnectionKind::WebSocket, info.peer));
     let server = server.clone();
     let left = Arc::new(AtomicUsize::new(UNAUTHENTICATED_BYTES_MAX));
-    let metered = Metered { io, left: left.clone() };
+    let metered = Metered {
+        io,
+        left: left.clone(),
+    };
     server.tasks.clone().spawn(async move {
         let payload_max = server.config.limits.payload_bytes_max;
-        let message_max = payload_max + server.config.limits.control_line_bytes_max + READ_BUFFER_BYTES_MIN;
+        let message_max =
+            payload_max + server.config.limits.control_line_bytes_max + READ_BUFFER_BYTES_MIN;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES_MIN)
             .write_buffer_size(0)
@@ -166,15 +192,28 @@ where
         let (sink, messages) = socket.split();
         connection.push(|out| write_info(&server.info(&connection), out));
         let write_deadline = server.config.write_deadline;
-        let frame_bytes = if info.is_browser { WEBSOCKET_BROWSER_FRAME_BYTES_MAX } else { WEBSOCKET_MESSAGE_BYTES_MAX };
-        let writer = Writer { connection: connection.clone(), sink, write_deadline, frame_bytes };
+        let frame_bytes = if info.is_browser {
+            WEBSOCKET_BROWSER_FRAME_BYTES_MAX
+        } else {
+            WEBSOCKET_MESSAGE_BYTES_MAX
+        };
+        let writer = Writer {
+            connection: connection.clone(),
+            sink,
+            write_deadline,
+            frame_bytes,
+        };
         server.tasks.spawn(writer.run());
         if is_refused {
             connection.push(|out| encode::error(&ProtocolError::ConnectionsExceeded, out));
             connection.close(CloseReason::MaximumConnectionsExceeded);
             return;
         }
-        let input = WebSocketInput { messages, connection: connection.clone(), left };
+        let input = WebSocketInput {
+            messages,
+            connection: connection.clone(),
+            left,
+        };
         reader::run(Session::new(server.clone(), connection), input).await;
     });
 }
@@ -214,8 +253,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
                 }
             }
         }
-        let reason = self.connection.close_reason().unwrap_or(CloseReason::ClientClosed);
-        let frame = CloseFrame { code: reason.websocket_status().into(), reason: reason.as_str().into() };
+        let reason = self
+            .connection
+            .close_reason()
+            .unwrap_or(CloseReason::ClientClosed);
+        let frame = CloseFrame {
+            code: reason.websocket_status().into(),
+            reason: reason.as_str().into(),
+        };
         let close = async {
             self.sink.send(Message::Close(Some(frame))).await?;
             self.sink.close().await
@@ -234,7 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
                 let frame = message.split_to(message.len().min(self.frame_bytes));
                 let is_last = message.is_empty();
                 let frame = Message::Frame(Frame::message(frame, opcode, is_last));
-                self.in_time(async |writer| writer.sink.feed(frame).await).await?;
+                self.in_time(async |writer| writer.sink.feed(frame).await)
+                    .await?;
                 opcode = OpCode::Data(Data::Continue);
             }
             if !self.connection.wrote(message_len) {
@@ -249,7 +295,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
     }
 
     /// Runs one write under the deadline; a cut-off connection ends it at once.
-    async fn in_time(&mut self, write: impl AsyncFnOnce(&mut Self) -> Result<(), Error>) -> Result<(), ()> {
+    async fn in_time(
+        &mut self,
+        write: impl AsyncFnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), ()> {
         let connection = self.connection.clone();
         let deadline = self.write_deadline;
         let reason = match timeout(deadline, write(self)).await {
@@ -261,4 +310,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
         Err(())
     }
 }
-

@@ -98,15 +98,33 @@ impl fmt::Display for ProtocolError<'_> {
             Self::InvalidSubject => "Invalid Subject",
             Self::InvalidPublishSubject => "Invalid Publish Subject",
             Self::PublishViolation(subject) => {
-                return write!(f, "Permissions Violation for Publish to \"{}\"", text(subject));
+                return write!(
+                    f,
+                    "Permissions Violation for Publish to \"{}\"",
+                    text(subject)
+                );
             }
             Self::ReplyViolation(reply) => {
-                return write!(f, "Permissions Violation for Publish with Reply of \"{}\"", text(reply));
+                return write!(
+                    f,
+                    "Permissions Violation for Publish with Reply of \"{}\"",
+                    text(reply)
+                );
             }
-            Self::SubscribeViolation { subject, queue: None } => {
-                return write!(f, "Permissions Violation for Subscription to \"{}\"", text(subject));
+            Self::SubscribeViolation {
+                subject,
+                queue: None,
+            } => {
+                return write!(
+                    f,
+                    "Permissions Violation for Subscription to \"{}\"",
+                    text(subject)
+                );
             }
-            Self::SubscribeViolation { subject, queue: Some(queue) } => {
+            Self::SubscribeViolation {
+                subject,
+                queue: Some(queue),
+            } => {
                 return write!(
                     f,
                     "Permissions Violation for Subscription to \"{}\" using queue \"{}\"",

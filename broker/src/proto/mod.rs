@@ -1,7 +1,7 @@
 //! The wire protocol without IO: bytes in, operations out. No tokio, no clock, no logging.
 
 pub(crate) mod encode;
-pub mod headers;
+pub(crate) mod headers;
 pub(crate) mod info;
 pub(crate) mod op;
 pub(crate) mod parse;

@@ -68,18 +68,43 @@ pub(crate) fn parse<'a>(
     }
     let after = end + 1;
     let op = match line {
-        [b'P' | b'p', b'U' | b'u', b'B' | b'b', b' ' | b'\t', args @ ..] => {
+        [
+            b'P' | b'p',
+            b'U' | b'u',
+            b'B' | b'b',
+            b' ' | b'\t',
+            args @ ..,
+        ] => {
             return publish(buffer, args, after, has_cr, false, limits);
         }
-        [b'H' | b'h', b'P' | b'p', b'U' | b'u', b'B' | b'b', b' ' | b'\t', args @ ..] => {
+        [
+            b'H' | b'h',
+            b'P' | b'p',
+            b'U' | b'u',
+            b'B' | b'b',
+            b' ' | b'\t',
+            args @ ..,
+        ] => {
             return publish(buffer, args, after, has_cr, true, limits);
         }
         [b'P' | b'p', b'I' | b'i', b'N' | b'n', b'G' | b'g', ..] => Op::Ping,
         [b'P' | b'p', b'O' | b'o', b'N' | b'n', b'G' | b'g', ..] => Op::Pong,
-        [b'S' | b's', b'U' | b'u', b'B' | b'b', b' ' | b'\t', args @ ..] => subscribe(args)?,
-        [b'U' | b'u', b'N' | b'n', b'S' | b's', b'U' | b'u', b'B' | b'b', b' ' | b'\t', args @ ..] => {
-            unsubscribe(args)?
-        }
+        [
+            b'S' | b's',
+            b'U' | b'u',
+            b'B' | b'b',
+            b' ' | b'\t',
+            args @ ..,
+        ] => subscribe(args)?,
+        [
+            b'U' | b'u',
+            b'N' | b'n',
+            b'S' | b's',
+            b'U' | b'u',
+            b'B' | b'b',
+            b' ' | b'\t',
+            args @ ..,
+        ] => unsubscribe(args)?,
         [b'+', b'O' | b'o', b'K' | b'k', ..] => Op::Ignored,
         _ => rare(line)?,
     };
@@ -88,7 +113,8 @@ pub(crate) fn parse<'a>(
 
 /// CONNECT, INFO and -ERR.
 fn rare(line: &[u8]) -> Result<Op<'_>, ParseError> {
-    let starts = |verb: &[u8]| line.len() >= verb.len() && line[..verb.len()].eq_ignore_ascii_case(verb);
+    let starts =
+        |verb: &[u8]| line.len() >= verb.len() && line[..verb.len()].eq_ignore_ascii_case(verb);
     if starts(b"CONNECT") {
         Ok(Op::Connect(line[b"CONNECT".len()..].trim_ascii()))
     } else if starts(b"INFO ") || starts(b"INFO\t") {
@@ -135,7 +161,9 @@ fn arguments<const N: usize>(mut line: &[u8]) -> Option<([&[u8]; N], usize)> {
         count += 1;
         line = rest;
     }
-    line.iter().all(|byte| is_blank(*byte)).then_some((found, count))
+    line.iter()
+        .all(|byte| is_blank(*byte))
+        .then_some((found, count))
 }
 
 fn size(digits: &[u8]) -> Result<usize, ParseError> {
@@ -193,10 +221,16 @@ fn publish<'a>(
     }
     // Arguments separated by one blank each, plain numbers and a CR LF: the length of the line then says so by itself.
     let start = offset(buffer, found[1]);
-    let plain_len: usize = found[1..count].iter().map(|arg| arg.len() + 1).sum::<usize>() + 1;
+    let plain_len: usize = found[1..count]
+        .iter()
+        .map(|arg| arg.len() + 1)
+        .sum::<usize>()
+        + 1;
     let is_plain = has_cr
         && after - start == plain_len
-        && found[2..count].iter().all(|arg| buffer[offset(buffer, arg) - 1] == b' ')
+        && found[2..count]
+            .iter()
+            .all(|arg| buffer[offset(buffer, arg) - 1] == b' ')
         && is_plain_number(total)
         && (!with_headers || (header_len > 0 && is_plain_number(header)));
     let op = PublishOp {
@@ -212,7 +246,11 @@ fn publish<'a>(
 
 fn subscribe(args: &[u8]) -> Result<Op<'_>, ParseError> {
     match arguments::<3>(args) {
-        Some(([subject, sid, _], 2)) => Ok(Op::Subscribe { subject, queue: None, sid }),
+        Some(([subject, sid, _], 2)) => Ok(Op::Subscribe {
+            subject,
+            queue: None,
+            sid,
+        }),
         Some(([subject, queue, sid], 3)) => Ok(Op::Subscribe {
             subject,
             queue: Some(queue),
@@ -259,7 +297,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_publish(input: &str, subject: &str, reply: &str, header_len: usize, body: &str, verbatim: &str) {
+    fn check_publish(
+        input: &str,
+        subject: &str,
+        reply: &str,
+        header_len: usize,
+        body: &str,
+        verbatim: &str,
+    ) {
         let op = PublishOp {
             subject: subject.as_bytes(),
             reply: reply.as_bytes(),
@@ -293,16 +338,36 @@ mod tests {
         check_publish("PUB a 02\r\nhi\r\n", "a", "", 0, "hi", "");
         check_publish("PUB a 2\nhi\r\n", "a", "", 0, "hi", "");
         check_publish("PUB  a 0\r\n\r\n", "a", "", 0, "", "0\r\n\r\n");
-        check_publish("hpub a b 1 3\r\nHhi\r\n", "a", "b", 1, "Hhi", "b 1 3\r\nHhi\r\n");
+        check_publish(
+            "hpub a b 1 3\r\nHhi\r\n",
+            "a",
+            "b",
+            1,
+            "Hhi",
+            "b 1 3\r\nHhi\r\n",
+        );
         check_publish("HPUB a 0 2\r\nhi\r\n", "a", "", 0, "hi", "");
     }
 
     #[test]
     fn bad_arguments_close_without_a_word() {
         for input in [
-            "PUB a\r\n", "PUB a b c 1\r\n", "PUB a -1\r\n", "PUB a 1234567890\r\n", "PUB a x\r\n", "HPUB a 1\r\n",
-            "HPUB a 3 2\r\n", "HPUB a b c 1 2\r\n", "SUB a\r\n", "SUB a b c d\r\n", "SUB \r\n", "UNSUB 1 2 3\r\n", "UNSUB  \r\n",
-            "PUB \r\n", "PUB a\rb 2\r\nhi\r\n", "SUB a\r b\r\n",
+            "PUB a\r\n",
+            "PUB a b c 1\r\n",
+            "PUB a -1\r\n",
+            "PUB a 1234567890\r\n",
+            "PUB a x\r\n",
+            "HPUB a 1\r\n",
+            "HPUB a 3 2\r\n",
+            "HPUB a b c 1 2\r\n",
+            "SUB a\r\n",
+            "SUB a b c d\r\n",
+            "SUB \r\n",
+            "UNSUB 1 2 3\r\n",
+            "UNSUB  \r\n",
+            "PUB \r\n",
+            "PUB a\rb 2\r\nhi\r\n",
+            "SUB a\r b\r\n",
         ] {
             check_error(input, ParseError::Arguments);
         }
@@ -311,8 +376,17 @@ mod tests {
     #[test]
     fn foreign_operations_are_unknown() {
         for input in [
-            "MSG a 1 2\r\n", "RS+ a\r\n", "UNSUB\r\n", "SUB\r\n", "\r\n", "GET / HTTP/1.1\r\n", "X", "PX", "PUB a 2\r\nhixx",
-            "INFO\r\n", "\0",
+            "MSG a 1 2\r\n",
+            "RS+ a\r\n",
+            "UNSUB\r\n",
+            "SUB\r\n",
+            "\r\n",
+            "GET / HTTP/1.1\r\n",
+            "X",
+            "PX",
+            "PUB a 2\r\nhixx",
+            "INFO\r\n",
+            "\0",
         ] {
             check_error(input, ParseError::UnknownOperation);
         }
@@ -321,20 +395,55 @@ mod tests {
     #[test]
     fn limits_hold_before_the_rest_has_arrived() {
         check_error("PUB a 1001\r\n", ParseError::PayloadTooLarge);
-        check_error(&format!("SUB {}", "a".repeat(80)), ParseError::ControlLineTooLong);
-        check_error(&format!("SUB {} 1\r\n", "a".repeat(80)), ParseError::ControlLineTooLong);
+        check_error(
+            &format!("SUB {}", "a".repeat(80)),
+            ParseError::ControlLineTooLong,
+        );
+        check_error(
+            &format!("SUB {} 1\r\n", "a".repeat(80)),
+            ParseError::ControlLineTooLong,
+        );
         check_op(
             &format!("SUB {} 1\r\n", "a".repeat(62)),
-            Op::Subscribe { subject: "a".repeat(62).as_bytes(), queue: None, sid: b"1" },
+            Op::Subscribe {
+                subject: "a".repeat(62).as_bytes(),
+                queue: None,
+                sid: b"1",
+            },
         );
     }
 
     #[test]
     fn unsubscribe_with_zero_or_garbage_has_no_maximum() {
-        check_op("UNSUB 1 5\r\n", Op::Unsubscribe { sid: b"1", max: Some(5) });
-        check_op("UNSUB 1 0\r\n", Op::Unsubscribe { sid: b"1", max: None });
-        check_op("UNSUB 1 x\r\n", Op::Unsubscribe { sid: b"1", max: None });
-        check_op("SUB a q 1\r\n", Op::Subscribe { subject: b"a", queue: Some(b"q"), sid: b"1" });
+        check_op(
+            "UNSUB 1 5\r\n",
+            Op::Unsubscribe {
+                sid: b"1",
+                max: Some(5),
+            },
+        );
+        check_op(
+            "UNSUB 1 0\r\n",
+            Op::Unsubscribe {
+                sid: b"1",
+                max: None,
+            },
+        );
+        check_op(
+            "UNSUB 1 x\r\n",
+            Op::Unsubscribe {
+                sid: b"1",
+                max: None,
+            },
+        );
+        check_op(
+            "SUB a q 1\r\n",
+            Op::Subscribe {
+                subject: b"a",
+                queue: Some(b"q"),
+                sid: b"1",
+            },
+        );
     }
 
     /// Parses a whole stream that arrives in the given pieces and renders each operation.
@@ -362,7 +471,11 @@ mod tests {
             if rest.is_empty() {
                 return seen;
             }
-            let take = cuts.next().copied().unwrap_or(rest.len()).clamp(1, rest.len());
+            let take = cuts
+                .next()
+                .copied()
+                .unwrap_or(rest.len())
+                .clamp(1, rest.len());
             buffer.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
         }

@@ -21,7 +21,9 @@ use crate::monitor::{CloseReason, Counters};
 pub(crate) enum HandOver {
     Queued,
     /// So much is waiting that the producer had better pause; `written` says how far the receiver is.
-    NearlyFull { written: u64 },
+    NearlyFull {
+        written: u64,
+    },
     /// The connection is closed or was cut off just now.
     Closed,
 }
@@ -284,17 +286,23 @@ impl Connection {
     }
 
     pub(crate) fn take_subscriptions(&self) -> Vec<Arc<Subscription>> {
-        std::mem::take(&mut *lock(&self.subscriptions)).into_values().collect()
+        std::mem::take(&mut *lock(&self.subscriptions))
+            .into_values()
+            .collect()
     }
 
     /// A request was delivered that may be answered.
     pub(crate) fn grant(&self, reply: &[u8], permission: &ResponsePermission, now: Instant) {
-        lock(&self.grants).get_or_insert_default().grant(reply, permission, now);
+        lock(&self.grants)
+            .get_or_insert_default()
+            .grant(reply, permission, now);
     }
 
     /// Whether an answer may be published; counts it.
     pub(crate) fn take_grant(&self, reply: &[u8], now: Instant) -> bool {
-        lock(&self.grants).as_mut().is_some_and(|grants| grants.take(reply, now))
+        lock(&self.grants)
+            .as_mut()
+            .is_some_and(|grants| grants.take(reply, now))
     }
 
     pub(crate) fn profile(&self) -> Option<Arc<Profile>> {

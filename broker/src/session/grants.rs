@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use crate::auth::ResponsePermission;
 use crate::limits::REPLY_GRANTS_MAX;
 
+#[derive(Debug)]
 struct Grant {
     /// Answers left; `None` is any number.
     left: Option<u32>,
@@ -16,7 +17,7 @@ struct Grant {
 }
 
 /// Answers a connection owes. At most [`REPLY_GRANTS_MAX`]: the oldest is forgotten first.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Grants {
     open: HashMap<Box<[u8]>, Grant>,
     /// In order of arrival, and so of expiry; an entry whose grant was replaced or used up is stale.
@@ -28,7 +29,11 @@ impl Grants {
     /// A request with this reply subject was delivered.
     pub(crate) fn grant(&mut self, reply: &[u8], permission: &ResponsePermission, now: Instant) {
         let defaults = ResponsePermission::default();
-        let max = if permission.max == 0 { defaults.max } else { permission.max };
+        let max = if permission.max == 0 {
+            defaults.max
+        } else {
+            permission.max
+        };
         let expires = if permission.expires == Duration::ZERO {
             defaults.expires
         } else {
@@ -67,7 +72,8 @@ impl Grants {
         while let Some((number, reply)) = self.order.front() {
             let is_full = self.order.len() >= REPLY_GRANTS_MAX;
             let current = self.open.get(reply).filter(|grant| grant.number == *number);
-            let is_over = current.is_none_or(|grant| grant.expires.is_some_and(|expires| expires <= now));
+            let is_over =
+                current.is_none_or(|grant| grant.expires.is_some_and(|expires| expires <= now));
             if !is_full && !is_over {
                 return;
             }
@@ -87,7 +93,14 @@ mod tests {
     fn item_50_one_answer_per_request_by_default() {
         let now = Instant::now();
         let mut grants = Grants::default();
-        grants.grant(b"r", &ResponsePermission { max: 0, expires: Duration::ZERO }, now);
+        grants.grant(
+            b"r",
+            &ResponsePermission {
+                max: 0,
+                expires: Duration::ZERO,
+            },
+            now,
+        );
         assert!(grants.take(b"r", now));
         assert!(!grants.take(b"r", now));
         assert!(!grants.take(b"other", now));
@@ -97,7 +110,14 @@ mod tests {
     fn answers_expire_and_negative_means_any_number() {
         let now = Instant::now();
         let mut grants = Grants::default();
-        grants.grant(b"r", &ResponsePermission { max: -1, expires: Duration::from_secs(1) }, now);
+        grants.grant(
+            b"r",
+            &ResponsePermission {
+                max: -1,
+                expires: Duration::from_secs(1),
+            },
+            now,
+        );
         assert!((0..100).all(|_| grants.take(b"r", now)));
         assert!(!grants.take(b"r", now + Duration::from_secs(1)));
     }
@@ -107,7 +127,11 @@ mod tests {
         let now = Instant::now();
         let mut grants = Grants::default();
         for number in 0..REPLY_GRANTS_MAX * 2 {
-            grants.grant(number.to_string().as_bytes(), &ResponsePermission::default(), now);
+            grants.grant(
+                number.to_string().as_bytes(),
+                &ResponsePermission::default(),
+                now,
+            );
         }
         assert!(grants.open.len() <= REPLY_GRANTS_MAX && grants.order.len() <= REPLY_GRANTS_MAX);
         assert!(!grants.take(b"0", now));

@@ -1,9 +1,8 @@
 //! Drives a session: reads, lets the state work, waits for what comes next.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -28,7 +27,12 @@ const SMALL_READS: u32 = 16;
 pub(crate) trait Input: Send {
     /// Appends what is there to `buffer`, at most about `capacity` bytes; 0 at the end. Makes room only once there is
     /// something, so that a waiting connection needs no buffer.
-    fn poll_fill(&mut self, context: &mut Context<'_>, buffer: &mut BytesMut, capacity: usize) -> Poll<io::Result<usize>>;
+    fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        capacity: usize,
+    ) -> Poll<io::Result<usize>>;
 
     /// The client is known now: limits for strangers end.
     fn trust(&mut self) {}
@@ -109,12 +113,19 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
     }
     let mut sleep = pin!(sleep_until(timers.next()));
     let mut buffer = BytesMut::new();
-    let mut size = ReadSize { bytes: READ_BUFFER_BYTES_MIN, small_reads: 0 };
+    let mut size = ReadSize {
+        bytes: READ_BUFFER_BYTES_MIN,
+        small_reads: 0,
+    };
     loop {
         let step = session.process(&mut buffer);
         session.flush();
         if let Some(receiver) = session.router.take_stalled() {
-            session.connection.counters.stalls.fetch_add(1, Ordering::Relaxed);
+            session
+                .connection
+                .counters
+                .stalls
+                .fetch_add(1, Ordering::Relaxed);
             // Elapsing is normal: the receiver is given up on by its own limits, not by us.
             let _ = timeout(STALL_MAX, receiver.drained()).await;
         }
@@ -130,7 +141,8 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                     Ok(identity) => {
                         timers.authentication = None;
                         timers.expiry = identity.expires_at.map(instant);
-                        timers.next_ping = Some(Instant::now() + first_ping().min(config.ping_interval));
+                        timers.next_ping =
+                            Some(Instant::now() + first_ping().min(config.ping_interval));
                         revoked = identity.revoked;
                         sleep.as_mut().reset(timers.next());
                         input.trust();
@@ -140,8 +152,21 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                 continue;
             }
         };
-        let capacity = if session.is_authenticated() { size.bytes.max(needed) } else { READ_BUFFER_BYTES_MIN };
-        match wait(session, input, &mut buffer, capacity, &mut sleep, revoked.as_ref()).await {
+        let capacity = if session.is_authenticated() {
+            size.bytes.max(needed)
+        } else {
+            READ_BUFFER_BYTES_MIN
+        };
+        match wait(
+            session,
+            input,
+            &mut buffer,
+            capacity,
+            &mut sleep,
+            revoked.as_ref(),
+        )
+        .await
+        {
             Event::Read(Ok(0)) => return CloseReason::ClientClosed,
             Event::Read(Ok(len)) => {
                 size.adapt(len);
@@ -154,7 +179,12 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                 }
             }
             Event::Read(Err(_)) => return CloseReason::ReadError,
-            Event::Closed => return session.connection.close_reason().unwrap_or(CloseReason::ServerShutdown),
+            Event::Closed => {
+                return session
+                    .connection
+                    .close_reason()
+                    .unwrap_or(CloseReason::ServerShutdown);
+            }
             Event::Revoked => {
                 session.error(ProtocolError::AuthenticationRevoked);
                 return CloseReason::CredentialsRevoked;
@@ -217,7 +247,9 @@ fn tick(
     }
     if timers.next_ping.is_some_and(|at| at <= now) {
         let interval = session.server.config.ping_interval;
-        let is_first = timers.ping_sent.is_none() && session.has_connected && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
+        let is_first = timers.ping_sent.is_none()
+            && session.has_connected
+            && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
         let is_idle = now.duration_since(timers.last_activity) >= interval;
         if is_first || is_idle || session.pings_out > 0 {
             session.ping()?;
@@ -226,7 +258,10 @@ fn tick(
         if is_idle || is_first {
             session.router.forget();
             session.connection.release_buffers();
-            *size = ReadSize { bytes: READ_BUFFER_BYTES_MIN, small_reads: 0 };
+            *size = ReadSize {
+                bytes: READ_BUFFER_BYTES_MIN,
+                small_reads: 0,
+            };
             if buffer.is_empty() {
                 *buffer = BytesMut::new();
             }
@@ -290,7 +325,11 @@ async fn authenticate(
         }
         Ok(refused) => {
             if let Err(error) = refused {
-                tracing::debug!(client_id = connection.id, reason = error.reason, "connect refused");
+                tracing::debug!(
+                    client_id = connection.id,
+                    reason = error.reason,
+                    "connect refused"
+                );
             }
             session.error(ProtocolError::AuthorizationViolation);
             Err(CloseReason::AuthenticationFailure)

@@ -84,7 +84,8 @@ impl Session {
         }
         let profile = Profile::new(identity, options, self.connection.id);
         self.connection.set_profile(profile.clone());
-        self.router.bind(self.server.account(&identity.account), profile.clone());
+        self.router
+            .bind(self.server.account(&identity.account), profile.clone());
         self.profile = Some(profile);
     }
 
@@ -146,7 +147,10 @@ impl Session {
     pub(crate) fn flush(&mut self) {
         self.router.flush();
         if self.in_messages > 0 {
-            let (messages, bytes) = (std::mem::take(&mut self.in_messages), std::mem::take(&mut self.in_bytes));
+            let (messages, bytes) = (
+                std::mem::take(&mut self.in_messages),
+                std::mem::take(&mut self.in_bytes),
+            );
             self.connection.own.count_in(messages, bytes);
             self.connection.counters.count_in(messages, bytes);
         }
@@ -156,7 +160,10 @@ impl Session {
     pub(crate) fn ping(&mut self) -> Result<(), CloseReason> {
         if self.pings_out + 1 > self.server.config.ping_max {
             self.error(ProtocolError::StaleConnection);
-            self.connection.counters.stale_connections.fetch_add(1, Ordering::Relaxed);
+            self.connection
+                .counters
+                .stale_connections
+                .fetch_add(1, Ordering::Relaxed);
             return Err(CloseReason::StaleConnection);
         }
         self.pings_out += 1;
@@ -179,11 +186,18 @@ impl Session {
     fn refuse(&mut self, error: ParseError) -> Step {
         let (text, reason) = match error {
             ParseError::Arguments => return Step::Close(CloseReason::ParseError),
-            ParseError::UnknownOperation => (ProtocolError::UnknownOperation, CloseReason::ProtocolViolation),
-            ParseError::PayloadTooLarge => (ProtocolError::PayloadViolation, CloseReason::MaximumPayloadExceeded),
-            ParseError::ControlLineTooLong => {
-                (ProtocolError::ControlLineExceeded, CloseReason::MaximumControlLineExceeded)
-            }
+            ParseError::UnknownOperation => (
+                ProtocolError::UnknownOperation,
+                CloseReason::ProtocolViolation,
+            ),
+            ParseError::PayloadTooLarge => (
+                ProtocolError::PayloadViolation,
+                CloseReason::MaximumPayloadExceeded,
+            ),
+            ParseError::ControlLineTooLong => (
+                ProtocolError::ControlLineExceeded,
+                CloseReason::MaximumControlLineExceeded,
+            ),
         };
         if self.is_authenticated() || !matches!(error, ParseError::PayloadTooLarge) {
             self.error(text);
@@ -212,7 +226,11 @@ impl Session {
                 self.pings_out = 0;
                 self.pong_seen = true;
             }
-            Op::Subscribe { subject, queue, sid } => self.subscribe(subject, *queue, sid),
+            Op::Subscribe {
+                subject,
+                queue,
+                sid,
+            } => self.subscribe(subject, *queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(sid, *max),
             Op::PeerError => return Err(Step::Close(CloseReason::ClientClosed)),
             Op::Ignored | Op::Connect(_) => {}
@@ -273,10 +291,12 @@ impl Session {
             body: op.body,
             verbatim: op.verbatim,
             shared,
+            is_captured: true,
         };
         let stripped = match op.header_len {
             0 => None,
-            len => strip_reserved(&op.body[..len]).map(|block| (block.len(), [&block, &op.body[len..]].concat())),
+            len => strip_reserved(&op.body[..len])
+                .map(|block| (block.len(), [&block, &op.body[len..]].concat())),
         };
         if let Some((header_len, body)) = &stripped {
             message.header_len = *header_len;

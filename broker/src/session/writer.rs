@@ -16,7 +16,11 @@ use crate::monitor::CloseReason;
 const SLICES_MAX: usize = 64;
 
 /// Writes until the connection ends. A write that makes no progress for `write_deadline` makes it a slow consumer.
-pub(crate) async fn run(connection: Arc<Connection>, mut io: OwnedWriteHalf, write_deadline: Duration) {
+pub(crate) async fn run(
+    connection: Arc<Connection>,
+    mut io: OwnedWriteHalf,
+    write_deadline: Duration,
+) {
     let mut batch = OutQueue::default();
     let mut was_idle = false;
     loop {
@@ -32,7 +36,9 @@ pub(crate) async fn run(connection: Arc<Connection>, mut io: OwnedWriteHalf, wri
             }
             Take::Batch => {
                 was_idle = false;
-                if let Err(reason) = write_all(&connection, &mut io, &mut batch, write_deadline).await {
+                if let Err(reason) =
+                    write_all(&connection, &mut io, &mut batch, write_deadline).await
+                {
                     connection.cut_off(reason);
                     break;
                 }
