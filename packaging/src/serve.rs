@@ -1,12 +1,15 @@
 //! Starts the appliance, room by room from the ground up, and stops it in the reverse order.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use web::{NatsDoor, WebConfig};
 
 use crate::banner::{self, Banner};
 use crate::cli::{Common, ServeFlags};
@@ -66,6 +69,15 @@ async fn serve(
         identity::seed_demo_users(&db).await?;
     }
 
+    let web_stop = CancellationToken::new();
+    let http = TcpListener::from_std(http).context("could not use the web port")?;
+    let web_config = WebConfig {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nats: NatsDoor::new(|io, _peer| drop(io)),
+    };
+    let web = web::serve(http, web_config, Arc::clone(&identity), web_stop.clone());
+    let mut web = tokio::spawn(web);
+
     let setup_token = identity.setup_token().await?;
     let banner = Banner {
         url: &url,
@@ -75,8 +87,15 @@ async fn serve(
         demo,
     };
     output::say(&banner.text());
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = &mut web => tracing::error!(?ended, "the web server ended by itself"),
+    }
 
+    web_stop.cancel();
+    if !web.is_finished() {
+        let _ = web.await;
+    }
     identity.close().await;
     db.close().await;
     drop(data_dir);
