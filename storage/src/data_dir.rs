@@ -51,7 +51,13 @@ impl DataDir {
     /// Directory of an account's streams. The name is escaped, so it can not leave the directory.
     #[must_use]
     pub fn streams(&self, account: &str) -> PathBuf {
-        self.path.join("streams").join(escape_file_name(account))
+        Self::streams_in(&self.path, account)
+    }
+
+    /// The same for a path, where the directory itself can not be borrowed for long.
+    #[must_use]
+    pub fn streams_in(data_dir: &Path, account: &str) -> PathBuf {
+        data_dir.join("streams").join(escape_file_name(account))
     }
 
     /// The chat database.
