@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use broker::Server;
+use services::auth::{CHAT_ACCOUNT, CalloutAuthenticator};
 use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use web::{NatsDoor, WebConfig};
 
 use crate::banner::{self, Banner};
 use crate::cli::{Common, ServeFlags};
@@ -69,14 +70,18 @@ async fn serve(
         identity::seed_demo_users(&db).await?;
     }
 
+    let callout = Arc::new(CalloutAuthenticator::new(Arc::clone(&identity)));
+    let streams = wiring::streams(&data_dir);
+    let server = Server::new(wiring::broker(config), callout, Some(streams));
+    server.open_streams(CHAT_ACCOUNT).await?;
+
     let web_stop = CancellationToken::new();
     let http = TcpListener::from_std(http).context("could not use the web port")?;
-    let web_config = WebConfig {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        nats: NatsDoor::new(|io, _peer| drop(io)),
-    };
-    let web = web::serve(http, web_config, Arc::clone(&identity), web_stop.clone());
+    let web = wiring::web(&server);
+    let web = web::serve(http, web, Arc::clone(&identity), web_stop.clone());
     let mut web = tokio::spawn(web);
+    let nats = TcpListener::from_std(nats).context("could not use the NATS port")?;
+    server.serve_tcp(nats)?;
 
     let setup_token = identity.setup_token().await?;
     let banner = Banner {
@@ -96,6 +101,7 @@ async fn serve(
     if !web.is_finished() {
         let _ = web.await;
     }
+    server.shutdown().await;
     identity.close().await;
     db.close().await;
     drop(data_dir);

@@ -1,9 +1,11 @@
 //! From the keys of the configuration to what each room takes.
 
-use broker::Limits;
+use broker::{ConnectionInfo, Limits, Server, StreamsRoot};
 use services::identity;
+use storage::DataDir;
+use web::{NatsDoor, WebConfig};
 
-use crate::config::Config;
+use crate::config::{Config, Nats, Size};
 
 /// What identity takes. The demo has the realm and the client of the contract beside our own client.
 pub(crate) fn identity(config: &Config, demo: bool) -> identity::Config {
@@ -19,17 +21,45 @@ pub(crate) fn identity(config: &Config, demo: bool) -> identity::Config {
 }
 
 /// What the broker takes.
-pub(crate) fn limits(config: &Config) -> Limits {
+pub(crate) fn broker(config: &Config) -> broker::Config {
     let nats = &config.nats;
+    broker::Config {
+        server_name: nats.server_name.clone(),
+        limits: limits(nats),
+        ping_interval: nats.ping_interval.0,
+        ping_max: nats.pings_out_max,
+        auth_timeout: nats.auth_timeout.0,
+        write_deadline: nats.write_deadline.0,
+    }
+}
+
+fn limits(nats: &Nats) -> Limits {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     Limits {
         connections_max: count(nats.connections_max),
-        control_line_bytes_max: bytes(nats.control_line_max.0),
-        payload_bytes_max: bytes(nats.payload_max.0),
-        pending_bytes_max: bytes(nats.pending_max.0),
+        control_line_bytes_max: bytes(nats.control_line_max),
+        payload_bytes_max: bytes(nats.payload_max),
+        pending_bytes_max: bytes(nats.pending_max),
         subscriptions_max: count(nats.subscriptions_max),
         ..Limits::default()
+    }
+}
+
+/// Where each account's streams are.
+pub(crate) fn streams(data_dir: &DataDir) -> StreamsRoot {
+    let root = data_dir.path().to_owned();
+    StreamsRoot::new(move |account| DataDir::streams_in(&root, account))
+}
+
+/// What the web takes: upgraded WebSockets are the broker's from then on.
+pub(crate) fn web(server: &Server) -> WebConfig {
+    let server = server.clone();
+    WebConfig {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nats: NatsDoor::new(move |io, peer| {
+            server.accept_websocket(io, ConnectionInfo::new(peer));
+        }),
     }
 }
 
@@ -41,10 +71,8 @@ mod tests {
     fn defaults_are_those_of_the_rooms() {
         let config = Config::default();
         assert_eq!(identity(&config, false), identity::Config::default());
-        assert_eq!(
-            format!("{:?}", limits(&config)),
-            format!("{:?}", Limits::default())
-        );
+        let defaults = format!("{:?}", broker::Config::default());
+        assert_eq!(format!("{:?}", broker(&config)), defaults);
     }
 
     #[test]
