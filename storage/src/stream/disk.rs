@@ -39,7 +39,7 @@ const CURSORS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("cur
 const FORMAT: u32 = 1;
 /// redb's own page cache per stream. Its default is 1 GiB; the tail cache serves recent reads, so
 /// this only has to hold the upper B-tree pages and one commit's dirty pages.
-const CACHE_BYTES: usize = 2 * 1024 * 1024;
+const CACHE_BYTES: usize = 1024 * 1024;
 /// From this file size on every commit is made with quick-repair. Below it a repair after a crash
 /// takes well under a tenth of a second, and small streams commit faster without.
 const QUICK_REPAIR_FROM_BYTES: u64 = 32 * 1024 * 1024;
