@@ -301,7 +301,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
     ) -> Result<(), ()> {
         let connection = self.connection.clone();
         let deadline = self.write_deadline;
-        let reason = match timeout(deadline, write(self)).await {
+        let cut_off = async {
+            while !connection.is_cut_off() {
+                connection.writer_wake.notified().await;
+            }
+        };
+        let written = tokio::select! {
+            biased;
+            written = timeout(deadline, write(self)) => written,
+            // Wake-ups for more output are spent here; the writer looks for it after this write anyway.
+            () = cut_off => return Err(()),
+        };
+        let reason = match written {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(_)) => CloseReason::WriteError,
             Err(_elapsed) => CloseReason::SlowConsumerWriteDeadline,
