@@ -75,6 +75,14 @@ async fn serve(
     let server = Server::new(wiring::broker(config), callout, Some(streams));
     server.open_streams(CHAT_ACCOUNT).await?;
 
+    let services_stop = CancellationToken::new();
+    let bus = wiring::bus(&server);
+    let settings = wiring::services(config);
+    if demo {
+        services::demo::seed(bus.as_ref(), &db, &settings).await?;
+    }
+    let running = services::start(bus, db.clone(), settings, services_stop.clone()).await?;
+
     let web_stop = CancellationToken::new();
     let http = TcpListener::from_std(http).context("could not use the web port")?;
     let web = wiring::web(&server);
@@ -101,6 +109,8 @@ async fn serve(
     if !web.is_finished() {
         let _ = web.await;
     }
+    services_stop.cancel();
+    running.wait().await;
     server.shutdown().await;
     identity.close().await;
     db.close().await;

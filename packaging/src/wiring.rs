@@ -1,7 +1,10 @@
 //! From the keys of the configuration to what each room takes.
 
-use broker::{ConnectionInfo, Limits, Server, StreamsRoot};
-use services::identity;
+use std::sync::Arc;
+
+use broker::{ConnectionInfo, Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
+use services::auth::CHAT_ACCOUNT;
+use services::{Bus, LocalBus, identity};
 use storage::DataDir;
 use web::{NatsDoor, WebConfig};
 
@@ -44,6 +47,28 @@ fn limits(nats: &Nats) -> Limits {
         subscriptions_max: count(nats.subscriptions_max),
         ..Limits::default()
     }
+}
+
+/// What the chat services take.
+pub(crate) fn services(config: &Config) -> services::Config {
+    services::Config {
+        public_rooms: config.services.public_rooms.clone(),
+        sends_per_minute: config.services.messages_per_minute,
+        ..services::Config::default()
+    }
+}
+
+/// The services' way to the broker: one client in everybody's account, one in the system account.
+pub(crate) fn bus(server: &Server) -> Arc<dyn Bus> {
+    let chat = server.client(
+        CHAT_ACCOUNT,
+        &broker::Identity::new("services", CHAT_ACCOUNT),
+    );
+    let system = server.client(
+        SYSTEM_ACCOUNT,
+        &broker::Identity::new("services", SYSTEM_ACCOUNT),
+    );
+    Arc::new(LocalBus::new(chat, system))
 }
 
 /// Where each account's streams are.

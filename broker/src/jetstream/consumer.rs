@@ -45,7 +45,8 @@ pub type Batch = Vec<StreamMessage>;
 #[derive(Debug)]
 pub struct PullConsumer {
     stream: Stream,
-    name: String,
+    /// `None`: the cursor is not stored.
+    name: Option<String>,
     filter: Option<SubjectPattern>,
     ack_floor: Sequence,
     /// Next sequence to deliver.
@@ -64,11 +65,23 @@ impl PullConsumer {
             .map_or(Sequence::NONE, |cursor| cursor.ack_floor);
         Ok(Self {
             stream,
-            name: name.to_owned(),
+            name: Some(name.to_owned()),
             filter,
             ack_floor,
             next: ack_floor.next(),
         })
+    }
+
+    /// Begins behind what is stored now.
+    pub(crate) fn from_now(stream: Stream) -> Self {
+        let last = *stream.last_sequence().borrow();
+        Self {
+            stream,
+            name: None,
+            filter: None,
+            ack_floor: last,
+            next: last.next(),
+        }
     }
 
     /// Everything up to this sequence is acknowledged.
@@ -108,7 +121,7 @@ impl PullConsumer {
         }
     }
 
-    /// Acknowledges everything up to and including a sequence. Durable when this returns.
+    /// Acknowledges everything up to and including a sequence. Durable when this returns, if the consumer is.
     ///
     /// # Errors
     /// Storage failed; the cursor is where it was.
@@ -121,7 +134,9 @@ impl PullConsumer {
             delivered: sequence,
             ..Cursor::default()
         };
-        self.stream.save_cursor(&self.name, cursor).await?;
+        if let Some(name) = &self.name {
+            self.stream.save_cursor(name, cursor).await?;
+        }
         self.ack_floor = sequence;
         self.next = self.next.max(sequence.next());
         Ok(())

@@ -207,6 +207,12 @@ impl StreamHandle {
         PullConsumer::open(self.inner.stream.clone(), durable, pattern(filter)?).await
     }
 
+    /// A consumer of everything stored from now on, for as long as it is held: it has no durable cursor.
+    #[must_use]
+    pub fn consumer_from_now(&self) -> PullConsumer {
+        PullConsumer::from_now(self.inner.stream.clone())
+    }
+
     /// The message of that sequence, if it is still held.
     ///
     /// # Errors
