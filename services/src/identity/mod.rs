@@ -160,7 +160,7 @@ impl Identity {
         &self.config
     }
 
-    /// The accounts. Changes made here reach open connections within half a second.
+    /// The accounts. For changes use the methods of [`Identity`] of the same name, which reach open connections at once.
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
@@ -294,6 +294,42 @@ impl Identity {
             "the workspace has its first administrator"
         );
         Ok(admin)
+    }
+
+    /// [`Accounts::set_password`], and its connections are cut off.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn set_password(&self, username: &UserName, new: &str) -> Result<(), Error> {
+        self.accounts.set_password(username, new).await?;
+        Ok(self.recheck().await?)
+    }
+
+    /// [`Accounts::disable`], and its connections are cut off.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn disable(&self, username: &UserName) -> Result<(), Error> {
+        self.accounts.disable(username).await?;
+        Ok(self.recheck().await?)
+    }
+
+    /// [`Accounts::add_role`], and its connections come back with it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn add_role(&self, username: &UserName, role: Role) -> Result<(), Error> {
+        self.accounts.add_role(username, role).await?;
+        Ok(self.recheck().await?)
+    }
+
+    /// [`Accounts::remove_role`], and its connections come back without it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn remove_role(&self, username: &UserName, role: Role) -> Result<(), Error> {
+        self.accounts.remove_role(username, role).await?;
+        Ok(self.recheck().await?)
     }
 
     fn setup_link(&self) -> MutexGuard<'_, SetupLink> {

@@ -124,6 +124,8 @@ pub(crate) fn verify<T: DeserializeOwned>(
         .ok_or(TokenError("token is signed by an unknown key"))?;
     let mut validation = Validation::new(Algorithm::RS256);
     validation.leeway = 0;
+    // RFC 7519 section 4.1.4: not "on or after" its expiry; the library alone would accept the second itself.
+    validation.reject_tokens_expiring_in_less_than = 1;
     // The caller compares it with the clients it knows.
     validation.validate_aud = false;
     validation.validate_exp = expiry == Expiry::Checked;
