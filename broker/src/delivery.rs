@@ -81,7 +81,7 @@ impl InFlight<'_> {
         }
         let is_taken = match &subscription.sink {
             Sink::Connection(connection, profile) => {
-                !connection.is_closed() && self.to_connection(target, connection, profile)
+                !connection.is_closed() && self.queue_for(target, connection, profile)
             }
             Sink::Local(queue) => match self.local_message() {
                 Some(message) => queue.push(message.clone()),
@@ -91,7 +91,7 @@ impl InFlight<'_> {
                 Some(message) => replies.complete(message.clone()),
                 None => false,
             },
-            Sink::Stream(capture) => self.message.is_captured && self.to_stream(capture),
+            Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
         };
         if admission == Admission::Last {
             self.account.unsubscribe(subscription);
@@ -103,12 +103,7 @@ impl InFlight<'_> {
     }
 
     #[inline]
-    fn to_connection(
-        &mut self,
-        target: &Target,
-        connection: &Connection,
-        profile: &Profile,
-    ) -> bool {
+    fn queue_for(&mut self, target: &Target, connection: &Connection, profile: &Profile) -> bool {
         let message = self.message;
         let receiver = &mut self.receivers[target.slot];
         if !receiver.is_dirty {
@@ -156,7 +151,7 @@ impl InFlight<'_> {
         true
     }
 
-    fn to_stream(&mut self, capture: &Arc<Capture>) -> bool {
+    fn capture(&mut self, capture: &Arc<Capture>) -> bool {
         let message = self.message;
         let captured = Captured {
             subject: Bytes::copy_from_slice(message.subject),

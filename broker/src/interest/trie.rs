@@ -27,8 +27,8 @@ struct Node {
     here: Level,
     /// Subscriptions that end with `>` here.
     tail: Level,
-    star: Option<Box<Node>>,
-    literal: HashMap<Box<[u8]>, Node>,
+    star: Option<Box<Self>>,
+    literal: HashMap<Box<[u8]>, Self>,
 }
 
 /// Subscriptions of one pattern, ascending by id, so that removal is a binary search.
