@@ -41,8 +41,9 @@ pub(crate) struct Receiver {
     pub(crate) connection: Arc<Connection>,
     pub(crate) queue: OutQueue,
     pub(crate) is_dirty: bool,
-    /// Bytes the receiver had written when the publisher last waited for it: unless it moved, waiting again is pointless.
-    pub(crate) stalled_at: Option<u64>,
+    /// How far the receiver was when the publisher last waited for it, and how often it has waited since it moved.
+    pub(crate) stalled_at: u64,
+    pub(crate) stalls: u32,
 }
 
 impl Receiver {
@@ -51,7 +52,8 @@ impl Receiver {
             connection,
             queue: OutQueue::default(),
             is_dirty: false,
-            stalled_at: None,
+            stalled_at: 0,
+            stalls: 0,
         }
     }
 }

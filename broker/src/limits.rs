@@ -63,6 +63,8 @@ pub(crate) const UNAUTHENTICATED_BYTES_MAX: usize = 16 << 10;
 pub(crate) const STALL_PERCENT: usize = 75;
 /// Longest time a producer is held back before it goes on.
 pub(crate) const STALL_MAX: Duration = Duration::from_millis(10);
+/// Times a producer is held back for a receiver that takes nothing at all; after that it is left to its own limit.
+pub(crate) const STALLS_MAX: u32 = 50;
 /// Largest WebSocket message sent, in bytes: stock clients refuse large ones.
 pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Largest WebSocket frame sent to a browser, in bytes (nats-server's figure).

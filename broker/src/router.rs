@@ -15,6 +15,7 @@ use crate::interest::cache::{Route, RouteCache, Target};
 use crate::interest::queue_group::deliver_to_one;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::capture::{Capture, Captured};
+use crate::limits::STALLS_MAX;
 use crate::proto::encode::{delivery_prefix, no_responders_block};
 use crate::session::connection::{Connection, HandOver};
 use crate::session::permissions::{is_reserved_reply, is_reserved_subject};
@@ -301,11 +302,20 @@ impl Router {
         let own_id = self.own.as_ref().map(|(connection, _)| connection.id);
         let receiver = &mut self.receivers[slot];
         receiver.is_dirty = false;
-        if let HandOver::NearlyFull { written } = receiver.connection.hand_over(&mut receiver.queue)
-            && own_id.is_some_and(|id| id != receiver.connection.id)
-            && receiver.stalled_at != Some(written)
-        {
-            receiver.stalled_at = Some(written);
+        let HandOver::NearlyFull { written } = receiver.connection.hand_over(&mut receiver.queue)
+        else {
+            return;
+        };
+        if own_id.is_none_or(|id| id == receiver.connection.id) {
+            return;
+        }
+        if receiver.stalled_at != written {
+            receiver.stalled_at = written;
+            receiver.stalls = 0;
+        }
+        // One that does not move at all is waited for no longer: its own limit will end it.
+        if receiver.stalls < STALLS_MAX {
+            receiver.stalls += 1;
             self.stalled = Some(receiver.connection.clone());
         }
     }

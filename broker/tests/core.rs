@@ -364,6 +364,37 @@ async fn item_34_a_slow_consumer_is_closed_and_nobody_else_notices() {
 }
 
 #[tokio::test]
+async fn a_fast_producer_waits_for_a_reader_that_keeps_up() {
+    let limits = Limits {
+        pending_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    let (server, addr) = open_server(config).await;
+    let mut reader = Raw::quiet(addr).await;
+    reader.send("SUB a 1\r\n").await;
+    reader.expect_quiet().await;
+    let payload = "x".repeat(10_000);
+    let published = format!("PUB a {}\r\n{payload}\r\n", payload.len());
+    let delivered = format!("MSG a 1 {}\r\n{payload}\r\n", payload.len());
+    let producer = tokio::spawn(async move {
+        let mut raw = Raw::quiet(addr).await;
+        for _ in 0..2000 {
+            raw.send(&published).await;
+        }
+        raw.expect_quiet().await;
+    });
+    for _ in 0..2000 {
+        reader.expect(&delivered).await;
+    }
+    producer.await.expect("no panic");
+    assert_eq!(server.snapshot().slow_consumers, 0);
+}
+
+#[tokio::test]
 async fn items_35_to_37_pings_and_stale_connections() {
     let config = Config {
         ping_interval: Duration::from_millis(50),

@@ -247,15 +247,13 @@ fn tick(
     }
     if timers.next_ping.is_some_and(|at| at <= now) {
         let interval = session.server.config.ping_interval;
-        let is_first = timers.ping_sent.is_none()
-            && session.has_connected
-            && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
         let is_idle = now.duration_since(timers.last_activity) >= interval;
-        if is_first || is_idle || session.pings_out > 0 {
+        // The first one goes out even to a busy client: it measures the round trip.
+        let measures =
+            session.has_connected && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
+        if measures || is_idle {
             session.ping()?;
             timers.ping_sent = Some(now);
-        }
-        if is_idle || is_first {
             session.router.forget();
             session.connection.release_buffers();
             *size = ReadSize {
