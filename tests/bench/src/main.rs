@@ -91,12 +91,7 @@ fn run(options: &Options) -> Result<(), String> {
     let a = Server::start("natterjack", a, options.token.clone())?;
     let b = Server::start("nats-server", b, None)?;
     let mut table = Table::new();
-    for scenario in scenario::all(options.scale) {
-        if !scenario.name().contains(&options.only) {
-            continue;
-        }
-        compare(&mut table, &scenario, [&a, &b], options.rounds)?;
-    }
+    // First, while neither server has memory left over from earlier work.
     if "idle WebSocket memory".contains(&options.only)
         && a.websocket.is_some()
         && b.websocket.is_some()
@@ -109,6 +104,12 @@ fn run(options: &Options) -> Result<(), String> {
             a?,
             b?,
         );
+    }
+    for scenario in scenario::all(options.scale) {
+        if !scenario.name().contains(&options.only) {
+            continue;
+        }
+        compare(&mut table, &scenario, [&a, &b], options.rounds)?;
     }
     table.print();
     Ok(())
