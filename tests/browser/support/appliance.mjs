@@ -9,6 +9,11 @@ import readline from 'node:readline'
 const START_MS = 20_000
 const STOP_MS = 10_000
 
+/** The environment without settings: natterjack refuses NATTERJACK_ names that it does not know. */
+function plain() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NATTERJACK_')))
+}
+
 export class Appliance {
   #process
   #stderr = ''
@@ -28,7 +33,7 @@ export class Appliance {
   /** Starts, or starts again at the same address. */
   async start() {
     const flags = ['serve', '--data-dir', this.dataDir, '--http-listen', this.#http, '--nats-listen', '127.0.0.1:0', ...(this.demo ? ['--demo'] : [])]
-    const child = spawn(process.env.NATTERJACK_BIN, flags, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: this.dataDir } })
+    const child = spawn(process.env.NATTERJACK_BIN, flags, { stdio: ['ignore', 'pipe', 'pipe'], env: plain() })
     this.#process = child
     child.stderr.on('data', (data) => (this.#stderr = (this.#stderr + data).slice(-8_000)))
     const lines = await this.#banner(child)
@@ -58,6 +63,7 @@ export class Appliance {
     const added = spawnSync(process.env.NATTERJACK_BIN, ['user', 'add', username, '--display-name', name, ...roles, '--password-stdin', '--data-dir', this.dataDir], {
       input: `${password}\n`,
       encoding: 'utf8',
+      env: plain(),
     })
     if (added.status !== 0) throw new Error(`user add ${username}: ${added.stderr}${added.stdout}`)
   }

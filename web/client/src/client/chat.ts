@@ -89,9 +89,10 @@ export class ChatClient {
   /** After every connect: the room list, joining, what was missed, and what has been waiting to go out. */
   async #sync(): Promise<void> {
     try {
-      this.presence.start()
       await this.refreshRooms()
       this.#joined = true
+      // After joining: news of who is here go to the rooms that somebody is in.
+      this.presence.start()
       this.store.dispatch({ type: 'connection.changed', phase: 'online' })
       this.outbox.flush()
       this.#reportRead()

@@ -164,8 +164,11 @@ function roomChanged(state: ChatState, change: { room: string; action: 'join' | 
   const present = state.present[change.room]
   if (!present) return state
   const others = present.filter((name) => name !== change.username)
+  // Joining a public room takes a connection; a private one can be joined by invitation, while away.
+  const arrived = change.action === 'join' && state.rooms[change.room]?.kind === 'public' && (state.presence[change.username] ?? 'offline') === 'offline'
   return {
     ...state,
+    presence: arrived ? { ...state.presence, [change.username]: 'online' } : state.presence,
     present: { ...state.present, [change.room]: change.action === 'join' ? [...others, change.username] : others },
   }
 }
@@ -256,7 +259,7 @@ function counted(state: ChatState, wire: WireMessage): ChatState {
   const mine = wire.user === state.me.username
   const watched = state.view.room === wire.room && state.view.reading
   if (mine || watched || wire.action === 'system') return patchRoom(state, wire.room, () => seen)
-  const mentionsMe = wire.mentions.includes(state.me.username) || room.kind === 'dm'
+  const mentionsMe = wire.mentions.includes(state.me.username)
   const next = patchRoom(state, wire.room, () => ({
     ...seen,
     unread: room.unread + 1,

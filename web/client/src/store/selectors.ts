@@ -10,6 +10,11 @@ export function roomTitle(room: Room): string {
   return room.kind === 'dm' ? (room.other?.displayName ?? room.displayName) : room.displayName
 }
 
+/** What in a room is for oneself: mentions, and everything in a direct message. */
+export function forYou(room: Room): number {
+  return room.kind === 'dm' ? room.unread : room.mentions
+}
+
 export function timeline(state: ChatState, key: string): Timeline {
   return state.timelines[key] ?? EMPTY_TIMELINE
 }
@@ -38,7 +43,7 @@ export function unreadTotals(state: ChatState): { unread: number; mentions: numb
   let mentions = 0
   for (const room of Object.values(state.rooms)) {
     unread += room.unread
-    mentions += room.mentions
+    mentions += forYou(room)
   }
   return { unread, mentions }
 }

@@ -2,7 +2,7 @@ import { Hash, Lock } from 'lucide-react'
 import { memo } from 'react'
 import { useChatState } from '../../client/context'
 import { roomPath } from '../../store/paths'
-import { roomTitle } from '../../store/selectors'
+import { forYou, roomTitle } from '../../store/selectors'
 import type { Room } from '../../store/state'
 import { Badge } from '../../ui/Badge'
 import { classes } from '../../ui/classes'
@@ -28,7 +28,7 @@ export const RoomRow = memo(function RoomRow({ room, current, stop }: RoomRowPro
       >
         <RoomSign room={room} />
         <span className={styles.name}>{roomTitle(room)}</span>
-        <Badge unread={room.unread} mentions={room.mentions} />
+        <Badge unread={room.unread} mentions={forYou(room)} />
       </Link>
     </li>
   )

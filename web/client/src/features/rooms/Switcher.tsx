@@ -1,6 +1,6 @@
 import { Search } from 'lucide-react'
 import { type KeyboardEvent, type ReactNode, useId, useState } from 'react'
-import { roomTitle } from '../../store/selectors'
+import { forYou, roomTitle } from '../../store/selectors'
 import type { Room } from '../../store/state'
 import { Badge } from '../../ui/Badge'
 import { classes } from '../../ui/classes'
@@ -112,7 +112,7 @@ function RoomChoice({ room }: { room: Room }) {
     <>
       <RoomSign room={room} />
       <span className={styles.name}>{roomTitle(room)}</span>
-      <Badge unread={room.unread} mentions={room.mentions} />
+      <Badge unread={room.unread} mentions={forYou(room)} />
     </>
   )
 }

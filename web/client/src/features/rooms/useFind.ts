@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'react'
 import { useChat, useChatState } from '../../client/context'
-import { roomTitle, sections } from '../../store/selectors'
+import { forYou, roomTitle, sections } from '../../store/selectors'
 import type { Room } from '../../store/state'
 import type { Person } from '../../wire/types'
 
@@ -44,4 +44,4 @@ export function useRooms(query: string): Room[] {
   }, [rooms, query])
 }
 
-const rank = (room: Room): number => (room.mentions > 0 ? 2 : room.unread > 0 ? 1 : 0)
+const rank = (room: Room): number => (forYou(room) > 0 ? 2 : room.unread > 0 ? 1 : 0)

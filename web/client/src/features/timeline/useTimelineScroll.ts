@@ -36,7 +36,8 @@ export function useTimelineScroll({ id, ready, firstKey, lastKey, lastIsMine, on
   const stuck = useRef(true)
   const anchor = useRef<Anchor | null>(null)
   const placed = useRef<string | null>(null)
-  const [atBottom, setAtBottom] = useState(true)
+  // Not before it has been placed: what is not on screen yet has not been read.
+  const [atBottom, setAtBottom] = useState(false)
 
   const note = useCallback((bottom: boolean) => {
     stuck.current = bottom
