@@ -16,8 +16,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problem) => {
-            // On standard error cargo shows it as it is.
-            eprintln!("\nThe web client could not be built.\n{problem}\n");
+            #[allow(
+                clippy::print_stderr,
+                reason = "standard error is how a build script speaks"
+            )]
+            {
+                eprintln!("\nThe web client could not be built.\n{problem}\n");
+            }
             ExitCode::FAILURE
         }
     }

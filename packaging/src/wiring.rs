@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker::{ConnectionInfo, Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
+use broker::{Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
 use services::auth::CHAT_ACCOUNT;
 use services::{Bus, LocalBus, identity};
 use storage::DataDir;
@@ -82,9 +82,7 @@ pub(crate) fn web(server: &Server) -> WebConfig {
     let server = server.clone();
     WebConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        nats: NatsDoor::new(move |io, peer| {
-            server.accept_websocket(io, ConnectionInfo::new(peer));
-        }),
+        nats: NatsDoor::new(move |io, info| server.accept_websocket(io, info)),
     }
 }
 

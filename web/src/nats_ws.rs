@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
+use broker::ConnectionInfo;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -28,14 +29,19 @@ pub(crate) async fn upgrade(
     }
     let accept = match check(&request) {
         Ok(accept) => accept,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
+    let user_agent = request.headers().get(header::USER_AGENT);
+    let user_agent = user_agent
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let info = ConnectionInfo::new(peer.0).with_user_agent(user_agent);
     let upgraded = hyper::upgrade::on(&mut request);
     let door = app.config.nats.clone();
     // Ends by itself: right after the 101 was written, or when the connection breaks before it.
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(io) => door.accept(Box::new(TokioIo::new(io)), peer.0),
+            Ok(io) => door.accept(Box::new(TokioIo::new(io)), info),
             Err(error) => {
                 tracing::debug!(peer = %peer.0, %error, "a WebSocket broke off while opening")
             }
@@ -63,7 +69,7 @@ fn may_open(app: &App, own: &Origin, headers: &HeaderMap) -> bool {
             .is_ok_and(|origin| origin == own.0 || app.identity.allows_web_origin(origin))
 }
 
-fn check(request: &Request) -> Result<HeaderValue, Response> {
+fn check(request: &Request) -> Result<HeaderValue, Box<Response>> {
     let headers = request.headers();
     let is_upgrade = request.version() == Version::HTTP_11
         && has_token(headers, header::CONNECTION, "upgrade")
@@ -76,7 +82,7 @@ fn check(request: &Request) -> Result<HeaderValue, Response> {
         refusal
             .headers_mut()
             .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        return Err(refusal);
+        return Err(Box::new(refusal));
     }
     if headers
         .get(header::SEC_WEBSOCKET_VERSION)
@@ -90,17 +96,15 @@ fn check(request: &Request) -> Result<HeaderValue, Response> {
             header::SEC_WEBSOCKET_VERSION,
             HeaderValue::from_static("13"),
         );
-        return Err(refusal);
+        return Err(Box::new(refusal));
     }
     let key = headers
         .get(header::SEC_WEBSOCKET_KEY)
         .filter(|key| is_key(key.as_bytes()));
     let accept = key.and_then(|key| HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok());
     accept.ok_or_else(|| {
-        reply::text(
-            StatusCode::BAD_REQUEST,
-            "Sec-WebSocket-Key is missing or malformed.",
-        )
+        let text = "Sec-WebSocket-Key is missing or malformed.";
+        Box::new(reply::text(StatusCode::BAD_REQUEST, text))
     })
 }
 

@@ -106,7 +106,7 @@ impl Tier {
         }
     }
 
-    fn select(self, table: &[(&str, &[Tier])], me: &str) -> SubjectPermissions {
+    fn select(self, table: &[(&str, &[Self])], me: &str) -> SubjectPermissions {
         let rows = table.iter().filter(|(_, tiers)| tiers.contains(&self));
         SubjectPermissions {
             allow: Some(

@@ -207,7 +207,7 @@ fn form(
             "text",
             &typed.workspace,
             "organization",
-            "Your team or company. You can change it later.",
+            "Your team or company.",
             r#"required maxlength="60""#,
         ),
     ]

@@ -97,7 +97,7 @@ impl Served {
 }
 
 /// Stands in for the broker.
-fn greet(mut io: Box<dyn crate::NatsIo>, _peer: SocketAddr) {
+fn greet(mut io: Box<dyn crate::NatsIo>, _info: broker::ConnectionInfo) {
     tokio::spawn(async move {
         use tokio::io::AsyncWriteExt;
         let _ = io.write_all(b"hello from the broker").await;
