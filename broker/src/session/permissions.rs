@@ -72,8 +72,10 @@ impl Compiled {
 
     /// Whether the lists allow publishing to a subject.
     pub(crate) fn can_publish(&self, subject: &[u8]) -> bool {
-        let covers =
-            |entry: &Entry| entry.queue.is_none() && subject::matches(&entry.pattern, subject);
+        let is_valid = has_no_empty_token(subject);
+        let covers = |entry: &Entry| {
+            is_valid && entry.queue.is_none() && subject::matches(&entry.pattern, subject)
+        };
         self.publish
             .allow
             .as_ref()
@@ -102,7 +104,8 @@ impl Compiled {
 
 /// Entries without a queue allow every subscription; where entries name queues, a queue subscription must be one of them.
 fn allows(entries: &[Entry], pattern: &[u8], queue: Option<&[u8]>) -> bool {
-    let covers = |entry: &&Entry| subject::is_subset(pattern, &entry.pattern);
+    let is_valid = has_no_empty_token(pattern);
+    let covers = |entry: &&Entry| is_valid && subject::is_subset(pattern, &entry.pattern);
     let mut named = entries
         .iter()
         .filter(covers)
@@ -128,6 +131,13 @@ fn denies(entries: &[Entry], pattern: &[u8], queue: Option<&[u8]>) -> bool {
                 (Some(_), None) => false,
             }
     })
+}
+
+/// No entry covers a subject with an empty token, as in nats-server.
+fn has_no_empty_token(subject: &[u8]) -> bool {
+    subject
+        .split(|byte| *byte == b'.')
+        .all(|token| !token.is_empty())
 }
 
 /// Queue parts of permissions are token patterns; `v*` is no glob.
