@@ -100,15 +100,17 @@ async fn serve(
         demo,
     };
     output::say(&banner.text());
-    tokio::select! {
-        () = stop.cancelled() => {}
-        ended = &mut web => tracing::error!(?ended, "the web server ended by itself"),
-    }
+    // A web server that ends by itself has panicked; the rest is stopped in order all the same, and the exit code says so.
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = &mut web => Some(ended),
+    };
 
     web_stop.cancel();
-    if !web.is_finished() {
-        let _ = web.await;
-    }
+    let web = match ended {
+        Some(ended) => ended.context("the web server ended by itself"),
+        None => web.await.context("the web server ended badly"),
+    };
     services_stop.cancel();
     running.wait().await;
     server.shutdown().await;
@@ -116,5 +118,5 @@ async fn serve(
     db.close().await;
     drop(data_dir);
     tracing::info!("stopped");
-    Ok(())
+    web
 }
