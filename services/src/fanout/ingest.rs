@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value};
@@ -230,7 +229,7 @@ async fn first(bus: &dyn Bus, receipt: SendReceipt) -> Result<SendReceipt, Refus
     let record = bus.record(subjects::MESSAGES_STREAM, receipt.seq).await;
     let record = record.map_err(crate::endpoint::internal)?;
     let body: Option<Map<String, Value>> =
-        record.and_then(|record| serde_json::from_slice(&Bytes::from(record.payload)).ok());
+        record.and_then(|record| serde_json::from_slice(&record.payload).ok());
     let Some(body) = body else {
         return Ok(receipt);
     };
