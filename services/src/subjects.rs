@@ -19,6 +19,8 @@ pub(crate) const APP: &str = "app.*.*.>";
 pub(crate) const ROOM_JOIN: &str = "room.join.*";
 /// Leave a room's audience; membership stays.
 pub(crate) const ROOM_LEAVE: &str = "room.leave.*";
+/// Somebody entered or left a public room.
+pub(crate) const ROOM_CHANGED: &str = "room.changed.*";
 /// Who is in a room.
 pub(crate) const ROOM_MEMBERS: &str = "room.members.*";
 /// Make a private room.

@@ -164,7 +164,7 @@ async fn who_does_not_read_is_cut_off_and_nobody_else_notices() {
             json!({"user": "bob", "text": "x", "timestamp": number, "room": "general"}).to_string();
         let sent = bob.ask("deliver.bob.send.general", &body).await;
         assert_eq!(sent["ok"], true, "{sent}");
-        if number % 50 == 0 {
+        if number.is_multiple_of(50) {
             let text = reqwest::get(&varz).await.unwrap().text().await.unwrap();
             let counters: serde_json::Value = serde_json::from_str(&text).unwrap();
             if counters["slow_consumers"].as_u64() >= Some(1) {

@@ -15,7 +15,9 @@ use crate::endpoint::{Endpoint, Reply, Request, Serving, reply};
 use crate::limits::PRESENCE_SWEEP;
 use crate::names::ADMIN_AUDIENCE;
 use crate::subjects;
-use crate::wire::{ConnectionId, PresenceDiff, PresenceEntry, Refusal, Status, StatusUpdate, json};
+use crate::wire::{
+    ConnectionId, PresenceDiff, PresenceEntry, Refusal, RoomChange, Status, StatusUpdate, json,
+};
 
 use rules::News;
 
@@ -78,6 +80,10 @@ async fn watch(endpoint: &Endpoint, service: Arc<PresenceService>) -> Result<Ser
         .bus
         .subscribe_system(subjects::DISCONNECTED)
         .await?;
+    let mut changed = endpoint
+        .bus
+        .subscribe(subjects::ROOM_CHANGED, Some(QUEUE_GROUP))
+        .await?;
     let stop = endpoint.stop.clone();
     Ok(Box::pin(async move {
         let mut sweep = tokio::time::interval(PRESENCE_SWEEP);
@@ -90,6 +96,10 @@ async fn watch(endpoint: &Endpoint, service: Arc<PresenceService>) -> Result<Ser
                     if let Ok(event) = serde_json::from_slice::<Disconnected>(&event.payload) {
                         service.end(event.client.id).await;
                     }
+                }
+                change = changed.next() => {
+                    let Some(change) = change else { break };
+                    service.joined(&Request::new(change)).await;
                 }
                 _ = sweep.tick() => {
                     let silent = service.lock().silent(Instant::now());
@@ -174,6 +184,30 @@ impl PresenceService {
             user_id,
         };
         reply(&users.into_iter().map(entry).collect::<Vec<_>>())
+    }
+
+    /// Whoever is here and enters a public room is seen there; members of other rooms hear of each other anyway.
+    async fn joined(&self, change: &Request) {
+        let from_service = change.caller.user().is_none();
+        let Ok(RoomChange {
+            room,
+            action,
+            user_id,
+            ..
+        }) = change.body()
+        else {
+            return;
+        };
+        let status = self.lock().status(&user_id);
+        if from_service && action == "join" && status != Status::Offline {
+            let diff = PresenceDiff {
+                action: "online",
+                user_id,
+                status: Some(status),
+            };
+            self.publish(&subjects::presence_room(&room), &json(&diff))
+                .await;
+        }
     }
 
     /// A connection is over, for presence and for the rooms it was in.

@@ -109,13 +109,13 @@ impl Rooms {
 
     /// Tells those concerned that somebody came or went: everybody for a public room, else the members and the one
     /// concerned.
-    async fn announce(&self, room: &Room, action: &'static str, user: &str) {
+    async fn announce(&self, room: &Room, action: &str, user: &str) {
         let name = &room.row.name;
         let change = RoomChange {
             room: name.clone(),
-            action,
+            action: action.to_owned(),
             user_id: user.to_owned(),
-            kind: room.event_kind(),
+            kind: room.event_kind().map(str::to_owned),
         };
         let body = wire::json(&change);
         if room.is_public() {

@@ -135,18 +135,18 @@ pub struct OtherUser {
 }
 
 /// Somebody came or went (contract 7.4).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomChange {
     /// The room.
     pub room: String,
     /// `join` or `leave`.
-    pub action: &'static str,
+    pub action: String,
     /// Who.
     pub user_id: String,
     /// `private` or `dm`; absent for public rooms.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'static str>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 /// How far a user has read; both client generations (contract 13, row 6).
