@@ -13,6 +13,8 @@ use super::{AccessClaims, Error, Identity, SignInError, TokenError, User, token,
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// However long a token lives, a connection has to come back after this time (contract 4.3).
 const CONNECTION_MAX: Duration = Duration::from_secs(60 * 60);
+/// Looks at a session that changes at the same moment before its connection is refused.
+const ADMIT_TRIES_MAX: u32 = 4;
 
 /// A sign-in that just happened.
 #[derive(Debug, Clone)]
@@ -201,28 +203,32 @@ impl Identity {
             Ok(claims) => claims,
             Err(error) => return Ok(Err(error)),
         };
-        let now = SystemTime::now();
-        let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(claims.exp);
-        let expires_at = expires_at.min(now + CONNECTION_MAX);
-        let Some(revoked) = self.live.enter(&claims.sid, expires_at, now) else {
-            return Ok(Err(TokenError("too many sessions are connected")));
-        };
-        let Some(session) = self.session_by_id(&claims.sid).await? else {
-            self.live.revoke(&claims.sid);
-            return Ok(Err(TokenError("the session has ended")));
-        };
-        // The roles of now and not of the token: it may be older than a change.
-        if !self
-            .live
-            .settle(&claims.sid, &revoked, session.user.roles.join(","))
-        {
-            return Ok(Err(TokenError("the session changed while connecting")));
+        // A change noticed between the two looks proves nothing about this session: look again before refusing, because
+        // clients take a second refusal for the last word.
+        for _ in 0..ADMIT_TRIES_MAX {
+            let now = SystemTime::now();
+            let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(claims.exp);
+            let expires_at = expires_at.min(now + CONNECTION_MAX);
+            let Some(revoked) = self.live.enter(&claims.sid, expires_at, now) else {
+                return Ok(Err(TokenError("too many sessions are connected")));
+            };
+            let Some(session) = self.session_by_id(&claims.sid).await? else {
+                self.live.revoke(&claims.sid);
+                return Ok(Err(TokenError("the session has ended")));
+            };
+            // The roles of now and not of the token: it may be older than a change.
+            let roles = session.user.roles.join(",");
+            if self.live.settle(&claims.sid, &revoked, roles) {
+                return Ok(Ok(Admitted {
+                    user: session.user,
+                    expires_at,
+                    revoked,
+                }));
+            }
         }
-        Ok(Ok(Admitted {
-            user: session.user,
-            expires_at,
-            revoked,
-        }))
+        Ok(Err(TokenError(
+            "the session keeps changing while connecting",
+        )))
     }
 
     /// Looks up again whoever is connected, and cuts off who should not be.
