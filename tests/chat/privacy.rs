@@ -3,6 +3,8 @@
 //! One secret room of alice and bob, one direct conversation of theirs, and outsiders of every tier who try each way
 //! in. What they are told must be what they are told about a room that does not exist, byte for byte.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use harness::{Appliance, Frame, Raw, Role};
 use serde_json::{Value, json};
 
@@ -11,10 +13,16 @@ const SECRET: &str = "vaulted";
 const NOWHERE: &str = "nowhere";
 /// Words that no outsider may ever see.
 const WORDS: &str = "the-combination-is-4711";
-const TIMESTAMP: u64 = 1_772_000_000_123;
 
 /// Everybody who is not a member: one per tier.
 const OUTSIDERS: [&str; 3] = ["carol", "diana", "mike"];
+
+fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is set");
+    u64::try_from(since.as_millis()).expect("milliseconds fit")
+}
 
 struct Scene {
     appliance: Appliance,
@@ -22,6 +30,8 @@ struct Scene {
     bob: Raw,
     /// A notify id that bob was sent for a message in the secret room.
     notify_id: String,
+    /// When that message was sent, as the server says.
+    timestamp: u64,
 }
 
 impl Scene {
@@ -58,25 +68,29 @@ impl Scene {
             alice,
             bob,
             notify_id: String::new(),
+            timestamp: 0,
         };
         for user in ["alice", "bob"] {
             let join = json!({"userId": user}).to_string();
             scene.alice.ask("room.join.dm-alice-bob", &join).await;
         }
-        scene.say(SECRET).await;
+        scene.timestamp = scene.say(SECRET).await;
         scene.notify_id = scene.notice_for_bob().await;
         scene.say("dm-alice-bob").await;
         scene
     }
 
-    async fn say(&mut self, room: &str) {
-        let body = json!({"user": "alice", "text": WORDS, "timestamp": TIMESTAMP, "room": room})
-            .to_string();
+    async fn say(&mut self, room: &str) -> u64 {
+        let body =
+            json!({"user": "alice", "text": WORDS, "timestamp": now(), "room": room}).to_string();
         let sent = self
             .alice
             .ask(&format!("deliver.alice.send.{room}"), &body)
             .await;
         assert_eq!(sent["ok"], true, "{sent}");
+        sent["timestamp"]
+            .as_u64()
+            .expect("an acknowledged message has a time")
     }
 
     async fn notice_for_bob(&mut self) -> String {
@@ -91,7 +105,7 @@ impl Scene {
                 continue;
             };
             let notice: Value = serde_json::from_slice(&payload).unwrap_or_default();
-            if got == subject && notice["timestamp"] == TIMESTAMP {
+            if got == subject && notice["timestamp"] == self.timestamp {
                 return notice["notifyId"]
                     .as_str()
                     .expect("a notice has an id")
@@ -113,19 +127,19 @@ fn told(frame: Frame, room: &str) -> String {
 }
 
 /// Every request that names a room, as (subject, body) with ROOM in place of the name.
-fn requests(me: &str) -> Vec<(String, String)> {
+fn requests(me: &str, at: u64) -> Vec<(String, String)> {
     let body = |value: Value| value.to_string();
-    let tid = format!("ROOM-{TIMESTAMP}");
+    let tid = format!("ROOM-{at}");
     vec![
         ("chat.history.ROOM".into(), body(json!({}))),
         (
             "chat.history.ROOM".into(),
-            body(json!({"before": TIMESTAMP + 1, "limit": 100})),
+            body(json!({"before": at + 1, "limit": 100})),
         ),
         ("chat.history.ROOM".into(), body(json!({"afterSeq": 0}))),
         (
             "chat.history.ROOM".into(),
-            body(json!({"room": "ROOM", "threadId": tid, "parentTimestamp": TIMESTAMP})),
+            body(json!({"room": "ROOM", "threadId": tid, "parentTimestamp": at})),
         ),
         (format!("chat.history.ROOM.thread.{tid}"), body(json!({}))),
         ("room.info.ROOM".into(), body(json!({}))),
@@ -134,7 +148,7 @@ fn requests(me: &str) -> Vec<(String, String)> {
         ("read.state.ROOM".into(), body(json!({}))),
         (
             "read.update.ROOM".into(),
-            body(json!({"userId": me, "lastRead": TIMESTAMP})),
+            body(json!({"userId": me, "lastRead": at})),
         ),
         ("room.join.ROOM".into(), body(json!({"userId": me}))),
         ("room.leave.ROOM".into(), body(json!({"userId": me}))),
@@ -160,14 +174,12 @@ fn requests(me: &str) -> Vec<(String, String)> {
         ("room.depart.ROOM".into(), body(json!({"user": "bob"}))),
         (
             format!("deliver.{me}.send.ROOM"),
-            body(json!({"user": me, "text": "let me in", "timestamp": TIMESTAMP, "room": "ROOM"})),
+            body(json!({"user": me, "text": "let me in", "timestamp": at, "room": "ROOM"})),
         ),
         (
             format!("deliver.{me}.send.ROOM.thread.{tid}"),
-            body(json!({"user": me, "text": "let me in", "timestamp": TIMESTAMP, "threadId": tid})),
+            body(json!({"user": me, "text": "let me in", "timestamp": at, "threadId": tid})),
         ),
-        ("app.poll.ROOM.list".into(), body(json!({"user": me}))),
-        ("app.poll.ROOM.updated".into(), body(json!({"pollId": "1"}))),
         ("apps.room.ROOM".into(), body(json!({"room": "ROOM"}))),
     ]
 }
@@ -177,7 +189,7 @@ async fn private_room_looks_like_no_room_at_all() {
     let scene = Scene::set().await;
     for me in OUTSIDERS {
         let mut outsider = scene.appliance.raw(me).await;
-        for (subject, body) in requests(me) {
+        for (subject, body) in requests(me, scene.timestamp) {
             let mut answers = Vec::new();
             for room in [SECRET, NOWHERE] {
                 let (subject, body) = (subject.replace("ROOM", room), body.replace("ROOM", room));
@@ -198,7 +210,7 @@ async fn conversation_of_two_others_looks_like_one_that_never_was() {
     let scene = Scene::set().await;
     for me in OUTSIDERS {
         let mut outsider = scene.appliance.raw(me).await;
-        for (subject, body) in requests(me) {
+        for (subject, body) in requests(me, scene.timestamp) {
             let mut answers = Vec::new();
             for room in ["dm-alice-bob", "dm-alice-bop"] {
                 let (subject, body) = (subject.replace("ROOM", room), body.replace("ROOM", room));
@@ -252,7 +264,7 @@ async fn forged_header_does_not_make_a_member() {
     let scene = Scene::set().await;
     for me in OUTSIDERS {
         let mut outsider = scene.appliance.raw(me).await;
-        for (subject, body) in requests(me) {
+        for (subject, body) in requests(me, scene.timestamp) {
             let (subject, body) = (
                 subject.replace("ROOM", SECRET),
                 body.replace("ROOM", SECRET),
@@ -345,6 +357,11 @@ async fn outsiders_listen_in_vain() {
                 .send(format!("PUB room.join.{room} {}\r\n{body}\r\n", body.len()).as_bytes())
                 .await;
         }
+        for subject in ["app.poll.vaulted.updated", "app.poll.dm-alice-bob.updated"] {
+            outsider
+                .send(format!("PUB {subject} 2\r\n{{}}\r\n").as_bytes())
+                .await;
+        }
         outsider.fence().await;
         listeners.push((me, outsider));
     }
@@ -393,8 +410,7 @@ async fn nobody_speaks_for_others() {
         .ask("room.join.general", &json!({"userId": "carol"}).to_string())
         .await;
     let say = |user: Value| {
-        json!({"user": user, "text": "forged", "timestamp": TIMESTAMP, "room": "general"})
-            .to_string()
+        json!({"user": user, "text": "forged", "timestamp": now(), "room": "general"}).to_string()
     };
     let as_bob = carol
         .ask("deliver.carol.send.general", &say(json!("bob")))
@@ -408,7 +424,7 @@ async fn nobody_speaks_for_others() {
         carol
             .request("deliver.bob.send.general", say(json!("bob")).as_bytes())
             .await,
-        "",
+        "no such text",
     );
     assert!(
         elsewhere.starts_with("-ERR Permissions Violation for Publish"),
@@ -425,7 +441,7 @@ async fn nobody_speaks_for_others() {
         "$JS.API.STREAM.NAMES",
         "$SYS.REQ.USER.AUTH",
     ] {
-        let refused = told(carol.request(subject, b"{}").await, "");
+        let refused = told(carol.request(subject, b"{}").await, "no such text");
         let expected = format!("-ERR Permissions Violation for Publish to \"{subject}\"");
         assert_eq!(refused, expected);
     }
@@ -440,7 +456,7 @@ async fn nobody_speaks_for_others() {
 #[tokio::test]
 async fn thread_of_a_private_room_is_not_reached_through_a_public_one() {
     let scene = Scene::set().await;
-    let tid = format!("{SECRET}-{TIMESTAMP}");
+    let tid = format!("{SECRET}-{}", scene.timestamp);
     for me in OUTSIDERS {
         let mut outsider = scene.appliance.raw(me).await;
         for (subject, body) in [

@@ -163,7 +163,13 @@ impl Raw {
         frame.extend_from_slice(b"\r\n");
         self.send(&frame).await;
         loop {
-            match self.next().await {
+            let answer = self.next_within(PATIENCE).await;
+            match answer.unwrap_or_else(|| {
+                panic!(
+                    "{subject} is not answered: {}",
+                    String::from_utf8_lossy(payload)
+                )
+            }) {
                 Frame::Message { subject, .. } if subject != reply => {}
                 frame => return frame,
             }
