@@ -8,9 +8,16 @@ const json = (value) => new TextEncoder().encode(JSON.stringify(value))
 const body = (message) => JSON.parse(new TextDecoder().decode(message.data))
 
 /** The next message of a subscription that `wanted` accepts, as a message. */
+// One iterator a subscription: the clients refuse a second one, and leaving a `for await` ends the first.
+const iterators = new WeakMap()
 async function next(subscription, wanted = () => true) {
-  for await (const message of subscription) if (wanted(body(message))) return message
-  throw new Error('the subscription ended')
+  if (!iterators.has(subscription)) iterators.set(subscription, subscription[Symbol.asyncIterator]())
+  const iterator = iterators.get(subscription)
+  for (;;) {
+    const { value: message, done } = await iterator.next()
+    if (done) throw new Error('the subscription ended')
+    if (wanted(body(message))) return message
+  }
 }
 
 for (const client of clients) {
