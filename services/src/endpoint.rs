@@ -46,7 +46,7 @@ impl Request {
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let payload: &[u8] = &self.message.payload;
         if payload.len() > BODY_BYTES_MAX {
-            return Err(Refusal::invalid_request("The request is too large."));
+            return Err(Refusal::new("too_large", "The request is too large."));
         }
         let payload = if payload.is_empty() { b"{}" } else { payload };
         serde_json::from_slice(payload).map_err(|error| {

@@ -180,6 +180,7 @@ fn requests(me: &str, at: u64) -> Vec<(String, String)> {
             format!("deliver.{me}.send.ROOM.thread.{tid}"),
             body(json!({"user": me, "text": "let me in", "timestamp": at, "threadId": tid})),
         ),
+        ("app.poll.ROOM.list".into(), body(json!({"user": me}))),
         ("apps.room.ROOM".into(), body(json!({"room": "ROOM"}))),
     ]
 }

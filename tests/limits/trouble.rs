@@ -129,7 +129,7 @@ async fn payload_that_is_not_what_a_service_expects_gets_an_error() {
             .await;
         assert!(answer["error"].is_string(), "{name:?}: {answer}");
     }
-    let text = "x".repeat(20 * 1024);
+    let text = "x".repeat(64 * 1024);
     let body = json!({"user": "bob", "text": text, "timestamp": 1, "room": "general"}).to_string();
     let answer = bob.ask("deliver.bob.send.general", &body).await;
     assert_eq!(answer["code"], "too_large", "{answer}");

@@ -12,6 +12,12 @@ use crate::caller::Caller;
 use crate::directory::Directory;
 use crate::endpoint::{Endpoint, Request, Serving, internal};
 use crate::subjects;
+use crate::wire::Refusal;
+
+/// Room apps answer here when they exist; until then the asker is told at once, and the same for every room.
+fn no_such_app() -> Refusal {
+    Refusal::new("no_such_app", "There is no such app here.")
+}
 
 pub(super) async fn start(
     endpoint: &Endpoint,
@@ -27,7 +33,10 @@ pub(super) async fn start(
             Arc::clone(&bus),
         );
         async move {
-            let is_event = !request.wants_reply() && matches!(request.caller, Caller::Service);
+            if request.wants_reply() {
+                return (request, Err(no_such_app()));
+            }
+            let is_event = matches!(request.caller, Caller::Service);
             let room = directory.room(request.token(2)).filter(|_| is_event);
             if let Some(room) = room {
                 let users = if room.is_public() {
