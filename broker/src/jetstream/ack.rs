@@ -7,61 +7,27 @@ use serde::Serialize;
 use storage::stream::{Append, AppendError, Expected, Rollup, Sequence, SubjectPattern};
 
 use super::capture::Captured;
+use super::error_code::{self as code, ApiError};
 use crate::proto::headers::{raw_value, without_status};
 
 /// Largest header block a stream takes, in bytes.
 const HEADER_BYTES_MAX: usize = 64 << 10;
 
-/// A refusal as the publisher sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct ApiError {
-    code: u16,
-    err_code: u32,
-    description: String,
-}
-
-impl ApiError {
-    fn new(code: u16, err_code: u32, description: impl Into<String>) -> Self {
-        Self {
-            code,
-            err_code,
-            description: description.into(),
-        }
-    }
-
-    /// The stream's queue is full.
-    pub(crate) fn too_many_requests() -> Self {
-        Self::new(429, 10167, "too many requests")
-    }
-
-    /// Whether the answer carries status 429 as well.
-    pub(crate) fn is_overload(&self) -> bool {
-        self.code == 429
-    }
-
-    /// The text on its own.
-    pub(crate) fn description(&self) -> &str {
-        &self.description
-    }
-}
-
 impl From<&AppendError> for ApiError {
     fn from(error: &AppendError) -> Self {
-        let text = error.to_string();
         match error {
-            AppendError::WrongLastSequence { .. }
-            | AppendError::WrongLastSubjectSequence { .. } => Self::new(400, 10071, text),
-            AppendError::WrongLastMessageId { .. } => Self::new(400, 10070, text),
-            AppendError::MessageTooLarge { .. } => {
-                Self::new(400, 10054, "message size exceeds maximum allowed")
+            AppendError::WrongLastSequence { last }
+            | AppendError::WrongLastSubjectSequence { last } => {
+                code::STREAM_WRONG_LAST_SEQUENCE.with(last)
             }
-            AppendError::MaximumMessages
-            | AppendError::MaximumBytes
-            | AppendError::MaximumPerSubject => Self::new(503, 10077, text),
-            AppendError::TtlNotAllowed => Self::new(400, 10166, text),
-            AppendError::RollupNotAllowed => Self::new(400, 10111, text),
-            AppendError::DiskFull => Self::new(500, 10023, "insufficient resources"),
-            _ => Self::new(503, 10077, text),
+            AppendError::WrongLastMessageId { last } => {
+                code::STREAM_WRONG_LAST_MESSAGE_ID.with(last)
+            }
+            AppendError::MessageTooLarge { .. } => code::STREAM_MESSAGE_EXCEEDS_MAXIMUM.into(),
+            AppendError::TtlNotAllowed => code::MESSAGE_TTL_DISABLED.into(),
+            AppendError::RollupNotAllowed => code::STREAM_ROLLUP_FAILED.with(error),
+            AppendError::DiskFull => code::INSUFFICIENT_RESOURCES.into(),
+            _ => code::STREAM_STORE_FAILED.with(error),
         }
     }
 }
@@ -113,21 +79,14 @@ pub(crate) fn append_from(stream: &str, captured: &Captured) -> Result<Append, A
         return Ok(append);
     }
     if block.len() > HEADER_BYTES_MAX {
-        return Err(ApiError::new(
-            400,
-            10097,
-            "header size exceeds maximum allowed of 64k",
-        ));
+        return Err(code::STREAM_HEADER_EXCEEDS_MAXIMUM.into());
     }
     let text = |name| raw_value(block, name).map(String::from_utf8_lossy);
     if text("Nats-Expected-Stream").is_some_and(|expected| expected != stream) {
-        return Err(ApiError::new(400, 10060, "expected stream does not match"));
+        return Err(code::STREAM_NOT_MATCH.into());
     }
     if let Some(value) = text("Nats-TTL") {
-        append.ttl = Some(
-            parse_ttl(&value)
-                .ok_or_else(|| ApiError::new(400, 10165, "invalid per-message TTL"))?,
-        );
+        append.ttl = Some(parse_ttl(&value).ok_or(code::MESSAGE_TTL_INVALID)?);
     }
     append.expected = expected_from(block)?;
     append.message_id = raw_value(block, "Nats-Msg-Id")
@@ -138,11 +97,8 @@ pub(crate) fn append_from(stream: &str, captured: &Captured) -> Result<Append, A
         Some("sub") => Some(Rollup::Subject),
         Some("all") => Some(Rollup::All),
         Some(other) => {
-            return Err(ApiError::new(
-                400,
-                10111,
-                format!("rollup value invalid: {other:?}"),
-            ));
+            let reason = format!("rollup value invalid: {other:?}");
+            return Err(code::STREAM_ROLLUP_FAILED.with(reason));
         }
     };
     Ok(append)
@@ -161,11 +117,7 @@ fn expected_from(block: &[u8]) -> Result<Expected, ApiError> {
     let last_subject_sequence = sequence("Nats-Expected-Last-Subject-Sequence");
     let pattern = raw_value(block, "Nats-Expected-Last-Subject-Sequence-Subject");
     if pattern.is_some() && last_subject_sequence.is_none() {
-        return Err(ApiError::new(
-            400,
-            10193,
-            "missing sequence for expected last sequence per subject",
-        ));
+        return Err(code::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_INVALID.into());
     }
     Ok(Expected {
         last_sequence: sequence("Nats-Expected-Last-Sequence"),
@@ -228,7 +180,7 @@ mod tests {
     #[track_caller]
     fn check_refused(headers: &str, err_code: u32) {
         let refused = append_from("S", &captured(headers)).expect_err("refused");
-        assert_eq!(refused.err_code, err_code, "{refused:?}");
+        assert_eq!(u32::from(refused.err_code), err_code, "{refused:?}");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use storage::stream::{Append, AppendError, Appended, Stream};
 
-use super::ack::{self, ApiError};
+use super::ack;
+use super::error_code::{self as code, ApiError};
 use crate::account::Account;
 use crate::proto::headers::Headers;
 use crate::router::Router;
@@ -74,7 +75,7 @@ impl Capture {
             self.answer(
                 replies
                     .into_iter()
-                    .map(|reply| (reply, Err(ApiError::too_many_requests()))),
+                    .map(|reply| (reply, Err(code::STREAM_TOO_MANY_REQUESTS.into()))),
             );
         }
     }
@@ -86,14 +87,14 @@ impl Capture {
                 if let Err(error) = &result {
                     tracing::debug!(
                         stream = self.name,
-                        reason = error.description(),
+                        reason = %error,
                         "message not stored"
                     );
                 }
                 continue;
             }
             let headers = match &result {
-                Err(error) if error.is_overload() => Headers::new()
+                Err(error) if error.code == 429 => Headers::new()
                     .with_status(429, "Too Many Requests")
                     .to_block(),
                 _ => Bytes::new(),

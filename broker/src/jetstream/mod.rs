@@ -5,6 +5,7 @@ pub(crate) mod ack;
 pub(crate) mod capture;
 mod consumer;
 mod error;
+pub(crate) mod error_code;
 pub(crate) mod kv;
 pub(crate) mod registry;
 mod stream;
