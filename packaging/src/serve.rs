@@ -81,7 +81,7 @@ async fn serve(
     if demo {
         services::demo::seed(bus.as_ref(), &db, &settings).await?;
     }
-    let running = services::start(bus, db.clone(), settings, services_stop.clone()).await?;
+    let mut running = services::start(bus, db.clone(), settings, services_stop.clone()).await?;
 
     let web_stop = CancellationToken::new();
     let http = TcpListener::from_std(http).context("could not use the web port")?;
@@ -100,14 +100,15 @@ async fn serve(
         demo,
     };
     output::say(&banner.text());
-    // A web server that ends by itself has panicked; the rest is stopped in order all the same, and the exit code says so.
-    let ended = tokio::select! {
-        () = stop.cancelled() => None,
-        ended = &mut web => Some(ended),
+    // What ends by itself has panicked; the rest is stopped in order all the same, and the exit code says so.
+    let (web_ended, service_ended) = tokio::select! {
+        () = stop.cancelled() => (None, None),
+        ended = &mut web => (Some(ended), None),
+        ended = running.ended() => (None, Some(ended)),
     };
 
     web_stop.cancel();
-    let web = match ended {
+    let web = match web_ended {
         Some(ended) => ended.context("the web server ended by itself"),
         None => web.await.context("the web server ended badly"),
     };
@@ -118,5 +119,8 @@ async fn serve(
     db.close().await;
     drop(data_dir);
     tracing::info!("stopped");
-    web
+    match service_ended {
+        Some(ended) => Err(ended.into()),
+        None => web,
+    }
 }

@@ -41,4 +41,4 @@ pub use bus::{
 };
 pub use config::Config;
 pub use names::{RoomName, RoomNameError};
-pub use running::{Running, StartError, start};
+pub use running::{Ended, Running, StartError, start};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use storage::chat::ChatDb;
 use storage::chat::rooms::{RoomKind, RoomRow};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::attendance::Attendance;
@@ -58,7 +58,24 @@ pub struct Running {
     tasks: JoinSet<()>,
 }
 
+/// A service ended although nobody stopped it.
+#[derive(Debug, thiserror::Error)]
+#[error("a chat service ended by itself")]
+pub struct Ended {
+    #[source]
+    panic: Option<JoinError>,
+}
+
 impl Running {
+    /// Resolves when a service ends although nobody stopped it: the others would go on without it, and whoever needs it
+    /// would wait in vain. Cancel-safe.
+    pub async fn ended(&mut self) -> Ended {
+        match self.tasks.join_next().await {
+            Some(ended) => Ended { panic: ended.err() },
+            None => Ended { panic: None },
+        }
+    }
+
     /// Waits for the stop, then until everything that was begun is finished, for ten seconds at most.
     pub async fn wait(mut self) {
         self.stop.cancelled().await;
@@ -134,4 +151,22 @@ async fn make_public_rooms(db: &ChatDb, names: &[String]) -> Result<(), StartErr
         db.insert_room(row, Vec::new()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_ends_by_itself_is_noticed() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { panic!("broken") });
+        let mut running = Running {
+            stop: CancellationToken::new(),
+            tasks,
+        };
+        let ended = running.ended().await;
+        assert!(ended.panic.is_some_and(|panic| panic.is_panic()));
+    }
 }
