@@ -37,6 +37,14 @@ impl Banner<'_> {
     }
 }
 
+/// The same for a broker alone.
+pub(crate) fn of_broker(nats: SocketAddr, data_dir: &Path) -> String {
+    format!(
+        "natterjack broker is at nats://{nats}\n  data   {}\n",
+        data_dir.display()
+    )
+}
+
 /// The address to open for a listener. Browsers treat only `localhost` and TLS as secure, so loopback is spelled so.
 pub(crate) fn url_of(listen: SocketAddr) -> String {
     if listen.ip().is_loopback() || listen.ip().is_unspecified() {

@@ -1,17 +1,12 @@
-//! Keeps the demo, whose passwords everybody knows, away from real workspaces and from the network.
+//! Keeps the demo, whose passwords everybody knows, away from the network.
 //!
-//! A data directory that was started with `--demo` has a file `demo` in it for ever. With that file natterjack starts
-//! only with `--demo`, and `--demo` only on this machine's own addresses; without it, `--demo` starts only in a directory
-//! that has no workspace yet. So there is no way from one to the other that keeps a known password usable.
+//! A directory that was the demo stays the demo (`purpose`), and the demo listens on this machine's own addresses only. So
+//! there is no way to a place that others reach with a password that everybody knows.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use crate::config::Config;
 use crate::trouble::Trouble;
-
-const MARKER: &str = "demo";
-const MARKER_TEXT: &str = "This data directory holds the demo: its passwords are public. It can not become a real workspace.\n";
 
 /// Refuses the demo where others could reach it.
 pub(crate) fn check_reach(config: &Config) -> Result<(), Trouble> {
@@ -54,40 +49,6 @@ fn is_local(url: &str) -> bool {
             .is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether the data directory holds the demo.
-pub(crate) fn is_marked(dir: &Path) -> Result<bool, Trouble> {
-    let marker = dir.join(MARKER);
-    marker
-        .try_exists()
-        .map_err(|error| Trouble::io("read", &marker, &error))
-}
-
-/// Checks that the data directory is of the right kind, and marks a fresh one when it is to hold the demo.
-///
-/// `is_new` says that there is no workspace in it yet. The caller holds the lock of the directory.
-pub(crate) fn check_data_dir(dir: &Path, demo: bool, is_new: bool) -> Result<(), Trouble> {
-    let marker = dir.join(MARKER);
-    match (demo, is_marked(dir)?) {
-        (true, false) if is_new => std::fs::write(&marker, MARKER_TEXT)
-            .map_err(|error| Trouble::io("write", &marker, &error)),
-        (true, false) => Err(Trouble::config(
-            format!(
-                "{} holds a real workspace; the demo would add accounts to it whose passwords are public.",
-                dir.display()
-            ),
-            "Leave out --demo, or give the demo a directory of its own with --data-dir.",
-        )),
-        (false, true) => Err(Trouble::config(
-            format!(
-                "{} holds the demo, whose passwords are public, so it starts only with --demo.",
-                dir.display()
-            ),
-            "Add --demo, or name another directory with --data-dir for a real workspace.",
-        )),
-        (true, true) | (false, false) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,24 +71,5 @@ mod tests {
         assert!(check_reach(&config(local, "[::]:0", None)).is_err());
         assert!(check_reach(&config(local, local, Some("https://chat.example.org"))).is_err());
         assert!(check_reach(&config(local, local, Some("https://localhost.example.org"))).is_err());
-    }
-
-    #[test]
-    fn demo_and_real_workspaces_never_mix() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(
-            check_data_dir(dir.path(), true, false).is_err(),
-            "a real workspace must not become a demo"
-        );
-        assert!(check_data_dir(dir.path(), false, true).is_ok());
-        assert!(check_data_dir(dir.path(), true, true).is_ok());
-        assert!(
-            check_data_dir(dir.path(), true, false).is_ok(),
-            "the demo starts again"
-        );
-        assert!(
-            check_data_dir(dir.path(), false, false).is_err(),
-            "the demo must not become a real workspace"
-        );
     }
 }

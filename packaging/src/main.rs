@@ -13,6 +13,8 @@ mod listen;
 mod logging;
 mod output;
 mod password;
+mod purpose;
+mod runtime;
 mod serve;
 mod signals;
 mod trouble;
@@ -69,6 +71,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     }
     match command {
         Some(Command::Config) => output::say(config::document().trim_end()),
+        Some(Command::Broker(flags)) => commands::broker::run(&common, flags)?,
         Some(Command::User(command)) => commands::user::run(&common, command)?,
         Some(Command::Serve(flags)) => serve::run(&common, &flags.or(serve))?,
         None => serve::run(&common, &serve)?,

@@ -15,46 +15,36 @@ use tokio_util::sync::CancellationToken;
 use crate::banner::{self, Banner};
 use crate::cli::{Common, ServeFlags};
 use crate::config::{self, Config, Loaded};
-use crate::explain::explain;
 use crate::listen::{self, Door};
-use crate::signals::Signals;
-use crate::trouble::{Exit, Trouble};
-use crate::{demo, logging, output, wiring};
+use crate::purpose::Purpose;
+use crate::trouble::Trouble;
+use crate::{demo, logging, output, runtime, wiring};
 
 /// Reads the configuration, serves until told to stop, and says what went wrong.
 pub(crate) fn run(common: &Common, flags: &ServeFlags) -> Result<(), Trouble> {
-    let Loaded { config, data_dir } = config::load(common, flags)?;
+    let purpose = match flags.demo {
+        true => Purpose::Demo,
+        false => Purpose::Workspace,
+    };
+    let Loaded { config, data_dir } = config::load(common, flags, purpose)?;
     if flags.demo {
         demo::check_reach(&config)?;
     }
     logging::start(&config.log)?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().build().map_err(|error| {
-        Trouble::new(
-            Exit::Software,
-            format!("Could not start threads: {error}."),
-            "Check the process limits (ulimit -u).",
-        )
-    })?;
-    runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let signals = tokio::spawn(Signals::take()?.watch(stop.clone()));
-        let served = serve(&config, &data_dir, flags.demo, stop).await;
-        signals.abort();
-        served.map_err(|error| explain(&error))
-    })
+    runtime::run(async |stop| serve(&config, &data_dir, purpose, stop).await)
 }
 
 /// Start and stop, in order.
 async fn serve(
     config: &Config,
     data_dir: &Path,
-    demo: bool,
+    purpose: Purpose,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let demo = purpose == Purpose::Demo;
     // What belongs to one process comes first: nothing is touched while another holds it.
     let data_dir = DataDir::open(data_dir)?;
-    demo::check_data_dir(data_dir.path(), demo, !data_dir.chat_db().exists())?;
+    purpose.claim(data_dir.path())?;
     // Ports are taken now, so that a taken one is found before anything is made; nobody is served yet.
     let http = listen::bind(Door::Http, config.http.listen)?;
     let nats = listen::bind(Door::Nats, config.nats.listen)?;

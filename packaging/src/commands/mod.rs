@@ -1,4 +1,5 @@
 //! Commands other than `serve`.
 
+pub(crate) mod broker;
 pub(crate) mod token;
 pub(crate) mod user;

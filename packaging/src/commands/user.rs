@@ -13,12 +13,13 @@ use crate::config::Loaded;
 use crate::explain::explain;
 use crate::output::{note, say};
 use crate::password::{self, Password};
+use crate::purpose::Purpose;
 use crate::trouble::{Exit, Trouble};
-use crate::{banner, config, demo, logging, wiring};
+use crate::{banner, config, logging, wiring};
 
 /// Runs one command.
 pub(crate) fn run(common: &Common, command: UserCommand) -> Result<(), Trouble> {
-    let loaded = config::load(common, &ServeFlags::default())?;
+    let loaded = config::load(common, &ServeFlags::default(), Purpose::Workspace)?;
     // What the rooms below log is for a server; here an answer or a `Trouble` says it.
     logging::start(common.log.as_deref().unwrap_or("error"))?;
     let path = storage::DataDir::chat_db_in(&loaded.data_dir);
@@ -49,7 +50,7 @@ pub(crate) fn run(common: &Common, command: UserCommand) -> Result<(), Trouble> 
 /// Prints an access token and nothing else.
 async fn token(db: &ChatDb, loaded: &Loaded, name: &str) -> Result<(), Trouble> {
     let username = existing(&Accounts::new(db.clone()), name).await?;
-    let demo = demo::is_marked(&loaded.data_dir)?;
+    let demo = Purpose::of(&loaded.data_dir)? == Some(Purpose::Demo);
     let keys = storage::DataDir::keys_in(&loaded.data_dir);
     let config = wiring::identity(&loaded.config, demo);
     let identity = Identity::open(db.clone(), &keys, config)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use super::layers::Layers;
 use crate::cli::{Common, ServeFlags};
+use crate::purpose::Purpose;
 use crate::trouble::{Exit, Trouble};
 
 /// The name of the configuration file inside a data directory.
@@ -25,7 +26,11 @@ pub(crate) struct Loaded {
 /// # Errors
 ///
 /// A file that can not be read, an unknown key, a value that its key does not take.
-pub(crate) fn load(common: &Common, serve: &ServeFlags) -> Result<Loaded, Trouble> {
+pub(crate) fn load(
+    common: &Common,
+    serve: &ServeFlags,
+    purpose: Purpose,
+) -> Result<Loaded, Trouble> {
     let mut above = Layers::default();
     above.add_env(text_vars())?;
     add_flags(&mut above, common, serve)?;
@@ -38,7 +43,7 @@ pub(crate) fn load(common: &Common, serve: &ServeFlags) -> Result<Loaded, Troubl
     let asked = first.into_config()?.data_dir;
     let data_dir = match asked {
         Some(dir) => dir,
-        None => default_data_dir(serve.demo)?,
+        None => default_data_dir(purpose)?,
     };
     let data_dir =
         std::path::absolute(&data_dir).map_err(|error| Trouble::io("find", &data_dir, &error))?;
@@ -122,14 +127,10 @@ fn utf8(path: &Path) -> Result<String, Trouble> {
     })
 }
 
-/// Where a newcomer's data goes. The demo has a directory of its own, so that trying it never stands in the way of the
-/// real thing.
-fn default_data_dir(demo: bool) -> Result<PathBuf, Trouble> {
-    let name = if demo {
-        "natterjack-demo"
-    } else {
-        "natterjack"
-    };
+/// Where a newcomer's data goes. Each purpose has a directory of its own, so that trying the demo never stands in the way
+/// of the real thing.
+fn default_data_dir(purpose: Purpose) -> Result<PathBuf, Trouble> {
+    let name = purpose.directory();
     if is_root() {
         return Ok(Path::new("/var/lib").join(name));
     }
