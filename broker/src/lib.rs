@@ -32,6 +32,7 @@ mod router;
 mod server;
 mod session;
 pub mod subject;
+mod transform;
 
 pub use auth::{
     AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, Identity, Permissions,
