@@ -84,6 +84,12 @@ pub enum Error {
         /// What was tried.
         operation: &'static str,
     },
+    /// More subjects match than the caller wants to see.
+    #[error("more than {max} subjects match")]
+    TooManySubjects {
+        /// What the caller allowed.
+        max: usize,
+    },
     /// The stream or store is closed.
     #[error("closed")]
     Closed,

@@ -175,6 +175,7 @@ impl StreamHandle {
             },
             ttl: options.ttl,
             rollup: options.rollup,
+            ..Append::default()
         };
         let appended = self.inner.stream.append(append).await?;
         if !appended.duplicate {

@@ -64,11 +64,11 @@ impl SubjectTable {
         self.find(name).map(|id| self.subject(id))
     }
 
-    /// Counts a new message; returns the number of its subject.
-    pub(super) fn add(&mut self, name: &[u8], sequence: u64) -> u32 {
+    /// Counts a new message; returns the number of its subject and its last message before.
+    pub(super) fn add(&mut self, name: &[u8], sequence: u64) -> (u32, u64) {
         let id = self.find(name).unwrap_or_else(|| self.insert(name));
         let subject = &mut self.subjects[id as usize];
-        subject.last = sequence;
+        let previous = std::mem::replace(&mut subject.last, sequence);
         subject.count += 1;
         if self.keeps_sequences {
             subject
@@ -76,16 +76,21 @@ impl SubjectTable {
                 .get_or_insert_default()
                 .push_back(sequence);
         }
-        id
+        (id, previous)
     }
 
     /// Oldest message of a subject, where it is known without a search: the table keeps
     /// sequences, or there is only one.
     pub(super) fn oldest(&self, id: u32) -> Option<u64> {
+        self.nth(id, 0)
+    }
+
+    /// The message of a subject after its `skip` oldest, where it is known without a search.
+    pub(super) fn nth(&self, id: u32, skip: u64) -> Option<u64> {
         let subject = self.subject(id);
         match &subject.sequences {
-            Some(sequences) => sequences.front().copied(),
-            None => (subject.count == 1).then_some(subject.last),
+            Some(sequences) => sequences.get(usize::try_from(skip).ok()?).copied(),
+            None => (subject.count == 1 && skip == 0).then_some(subject.last),
         }
     }
 
@@ -127,6 +132,19 @@ impl SubjectTable {
             .filter(move |(_, subject)| {
                 subject.count > 0 && filter.is_none_or(|filter| filter.matches(&subject.name))
             })
+    }
+
+    /// All subjects that match one of these filters, in no order; none = all. Filters that
+    /// overlap may give a subject twice.
+    pub(super) fn matching_any<'a>(
+        &'a self,
+        filters: &'a [SubjectPattern],
+    ) -> impl Iterator<Item = (u32, &'a Subject)> + 'a {
+        let all = filters.is_empty().then(|| self.matching(None));
+        let some = filters
+            .iter()
+            .flat_map(|filter| self.matching(Some(filter)));
+        all.into_iter().flatten().chain(some)
     }
 
     fn insert(&mut self, name: &[u8]) -> u32 {

@@ -39,6 +39,16 @@ pub enum SyncPolicy {
     Interval(Duration),
 }
 
+/// A message that says that a subject's last message went away by age, appended in the commit
+/// that removed it. It ends by itself, without a marker for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgeMarker {
+    /// Raw NATS header block.
+    pub headers: String,
+    /// Life time of the marker.
+    pub ttl: Duration,
+}
+
 /// Configuration of one stream. `None` means unlimited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamConfig {
@@ -75,6 +85,15 @@ pub struct StreamConfig {
     /// Sequence of the first message; `None` = 1.
     #[serde(default)]
     pub first_sequence: Option<u64>,
+    /// The owner's own text about this stream, kept as it is.
+    #[serde(default)]
+    pub owner: String,
+    /// Whether blocks are stored compressed.
+    #[serde(default)]
+    pub compression: bool,
+    /// What is appended when age or a life time removes the last message of a subject.
+    #[serde(default)]
+    pub age_marker: Option<AgeMarker>,
     /// Subjects the broker captures for this stream. Storage only keeps them.
     pub subjects: Vec<String>,
     /// For people.
@@ -104,6 +123,9 @@ impl StreamConfig {
             deny_delete: false,
             deny_purge: false,
             first_sequence: None,
+            owner: String::new(),
+            compression: false,
+            age_marker: None,
             subjects: Vec::new(),
             description: String::new(),
             metadata: BTreeMap::new(),

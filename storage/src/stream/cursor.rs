@@ -21,6 +21,13 @@ pub struct Cursor {
     pub data: Bytes,
 }
 
+impl Cursor {
+    /// Bytes it takes in its row, about.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.data.len() + self.pending.len() * 28
+    }
+}
+
 /// One delivered message that waits for its acknowledgement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pending {
@@ -32,4 +39,15 @@ pub struct Pending {
     pub deliveries: u32,
     /// Last delivery, unix nanoseconds.
     pub delivered_at: u64,
+}
+
+/// A consumer as it is stored in its stream's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredConsumer {
+    /// Its name.
+    pub name: String,
+    /// The owner's own bytes, such as the consumer's configuration.
+    pub owner: Bytes,
+    /// Its saved state, if any was saved.
+    pub cursor: Option<Cursor>,
 }

@@ -1,7 +1,7 @@
 //! One redb file per stream.
 //!
 //! Tables: `meta` (format, configuration, last sequence), `heads`, `blocks` and `live` (keyed by
-//! big-endian sequence, see `record.rs`), `cursors` by name.
+//! big-endian sequence, see `record.rs`), `cursors` and `consumers` by name.
 //!
 //! How commits are made. Two-phase: text from strangers is stored, and redb's one-phase commit
 //! trusts a checksum that a stranger may aim at. Measured at 544 MB: 0.30 ms instead of 0.20 ms
@@ -34,6 +34,7 @@ const HEADS: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("h
 const BLOCKS: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("blocks");
 const LIVE: TableDefinition<'static, &[u8; 8], &[u8]> = TableDefinition::new("live");
 const CURSORS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("cursors");
+const CONSUMERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("consumers");
 
 /// Newest file format this version knows.
 const FORMAT: u32 = 1;
@@ -55,6 +56,7 @@ pub(super) struct Changes {
     pub(super) last: Option<(u64, u64)>,
     pub(super) config: Option<Arc<StreamConfig>>,
     pub(super) cursors: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) consumers: Vec<(String, Option<Vec<u8>>)>,
     /// Whether the disk is waited for.
     pub(super) durable: bool,
 }
@@ -170,6 +172,31 @@ impl Disk {
         Ok(cursors)
     }
 
+    /// All consumers, without their cursors.
+    pub(super) fn consumers(&self) -> Result<Vec<(String, Bytes)>, Error> {
+        let database = self.database()?;
+        let path = self.path();
+        let sort = |error: redb::Error| sort(&path, error);
+        let read = database.begin_read().map_err(|e| sort(e.into()))?;
+        let table = match read.open_table(CONSUMERS) {
+            // Files of the first versions have it from the first consumer on.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            opened => opened.map_err(|e| sort(e.into()))?,
+        };
+        let mut consumers = Vec::new();
+        for row in table.iter().map_err(|e| sort(e.into()))? {
+            let (name, row) = row.map_err(|e| sort(e.into()))?;
+            let owner = record::decode_owner(row.value()).map_err(|e| bad(&path, e))?;
+            consumers.push((name.value().to_owned(), owner));
+        }
+        Ok(consumers)
+    }
+
+    /// Size of the file.
+    pub(super) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(self.path()).map_or(0, |meta| meta.len())
+    }
+
     /// One cursor.
     pub(super) fn cursor(&self, name: &str) -> Result<Option<Cursor>, Error> {
         let database = self.database()?;
@@ -280,8 +307,7 @@ impl Disk {
     fn wants_quick_repair(&self) -> bool {
         let commits = self.commits.fetch_add(1, Ordering::Relaxed);
         if commits.is_multiple_of(SIZE_EVERY_COMMITS) {
-            let bytes = std::fs::metadata(self.path()).map_or(0, |meta| meta.len());
-            self.file_bytes.store(bytes, Ordering::Relaxed);
+            self.file_bytes.store(self.file_bytes(), Ordering::Relaxed);
         }
         self.file_bytes.load(Ordering::Relaxed) >= QUICK_REPAIR_FROM_BYTES
     }
@@ -317,7 +343,9 @@ fn write_rows(write: &redb::WriteTransaction, changes: &Changes, path: &Path) ->
         for table in [HEADS, BLOCKS, LIVE] {
             write.open_table(table).map_err(|e| sort(e.into()))?;
         }
-        write.open_table(CURSORS).map_err(|e| sort(e.into()))?;
+        for table in [CURSORS, CONSUMERS] {
+            write.open_table(table).map_err(|e| sort(e.into()))?;
+        }
     }
     if !changes.blocks.is_empty() {
         let mut heads = write.open_table(HEADS).map_err(|e| sort(e.into()))?;
@@ -343,16 +371,29 @@ fn write_rows(write: &redb::WriteTransaction, changes: &Changes, path: &Path) ->
         let mut meta = write.open_table(META).map_err(|e| sort(e.into()))?;
         meta.insert("last", &row[..]).map_err(|e| sort(e.into()))?;
     }
-    if !changes.cursors.is_empty() {
-        let mut cursors = write.open_table(CURSORS).map_err(|e| sort(e.into()))?;
-        for (name, row) in &changes.cursors {
-            match row {
-                Some(row) => cursors
-                    .insert(&name[..], &row[..])
-                    .map_err(|e| sort(e.into()))?,
-                None => cursors.remove(&name[..]).map_err(|e| sort(e.into()))?,
-            };
-        }
+    write_named(write, CURSORS, &changes.cursors, path)?;
+    write_named(write, CONSUMERS, &changes.consumers, path)
+}
+
+/// Rows by name; `None` removes one.
+fn write_named(
+    write: &redb::WriteTransaction,
+    table: TableDefinition<'static, &str, &[u8]>,
+    rows: &[(String, Option<Vec<u8>>)],
+    path: &Path,
+) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sort = |error: redb::Error| sort(path, error);
+    let mut table = write.open_table(table).map_err(|e| sort(e.into()))?;
+    for (name, row) in rows {
+        match row {
+            Some(row) => table
+                .insert(&name[..], &row[..])
+                .map_err(|e| sort(e.into()))?,
+            None => table.remove(&name[..]).map_err(|e| sort(e.into()))?,
+        };
     }
     Ok(())
 }

@@ -51,6 +51,17 @@ pub enum AppendError {
     /// Roll-ups are not allowed here (10111).
     #[error("rollup not permitted")]
     RollupNotAllowed,
+    /// [`Derive`](super::Derive) refused to make the message.
+    #[error("{0}")]
+    Derive(String),
+    /// The place is not above the last sequence, or not above the one before it in a batch.
+    #[error("place {place} is not above the last sequence {last}")]
+    WrongPlace {
+        /// What was asked for.
+        place: Sequence,
+        /// The last sequence of the stream.
+        last: Sequence,
+    },
     /// The subject is empty or longer than 64 KiB.
     #[error("not a subject that can be stored")]
     BadSubject,

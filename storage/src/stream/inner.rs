@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -19,8 +20,8 @@ use super::sequences::Item;
 use super::tail::Tail;
 use super::writer::Writer;
 use super::{
-    Cursor, ReadLimit, Sequence, StoredMessage, StreamState, SubjectPattern, SyncPolicy, lock,
-    record,
+    Cursor, ReadLimit, Sequence, StoreOptions, StoredConsumer, StoredMessage, StreamState,
+    SubjectPattern, SyncPolicy, lock, record,
 };
 
 /// An idle stream gives its tail cache back after this time.
@@ -60,7 +61,38 @@ impl Store {
         }
     }
 
-    fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
+    /// All consumers by name, with what was saved of each.
+    pub(super) fn consumers(&self) -> Result<Vec<StoredConsumer>, Error> {
+        let consumers = match self {
+            Self::Disk(disk) => disk.consumers()?,
+            Self::Memory(memory) => memory.consumers(),
+        };
+        let mut cursors: HashMap<String, Cursor> = self.cursors()?.into_iter().collect();
+        let stored = consumers.into_iter().map(|(name, owner)| StoredConsumer {
+            cursor: cursors.remove(&name),
+            name,
+            owner,
+        });
+        Ok(stored.collect())
+    }
+
+    pub(super) fn has_consumer(&self, name: &str) -> Result<bool, Error> {
+        let consumers = match self {
+            Self::Disk(disk) => disk.consumers()?,
+            Self::Memory(memory) => memory.consumers(),
+        };
+        Ok(consumers.iter().any(|(other, _)| other == name))
+    }
+
+    /// Bytes that the store takes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        match self {
+            Self::Disk(disk) => disk.file_bytes(),
+            Self::Memory(memory) => memory.bytes(),
+        }
+    }
+
+    pub(super) fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
         match self {
             Self::Disk(disk) => disk.records(keys),
             Self::Memory(memory) => Ok(keys.iter().map(|key| memory.records(*key)).collect()),
@@ -89,6 +121,8 @@ pub(super) struct Inner {
     sync_due: AtomicU64,
     pub(super) timer: Arc<Notify>,
     pub(super) retry_at_once: bool,
+    /// When the store forces bytes to the disk, whatever the stream's configuration says.
+    pub(super) sync: Option<SyncPolicy>,
 }
 
 /// One message to be fetched from its block.
@@ -105,11 +139,11 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    pub(super) fn new(store: Store, log: Log, clock: Arc<dyn Clock>, retry_at_once: bool) -> Self {
+    pub(super) fn new(store: Store, log: Log, options: &StoreOptions) -> Self {
         let state = log.state();
         Self {
             name: log.config.name.clone(),
-            clock,
+            clock: options.clock.clone(),
             store,
             queue: Mutex::default(),
             space: Notify::new(),
@@ -122,7 +156,8 @@ impl Inner {
             armed: AtomicU64::new(u64::MAX),
             sync_due: AtomicU64::new(u64::MAX),
             timer: Arc::new(Notify::new()),
-            retry_at_once,
+            retry_at_once: options.retry_at_once,
+            sync: options.sync,
             log: Mutex::new(log),
         }
     }
@@ -194,7 +229,7 @@ impl Inner {
             let mut log = lock(&self.log);
             let state = log.state();
             log.committed = state.last.0;
-            self.note_unsynced(log.config.sync, unsynced);
+            self.note_unsynced(self.sync.unwrap_or(log.config.sync), unsynced);
             (state, self.next_wake(&log))
         };
         let keeps_tail = matches!(self.store, Store::Disk(_)) && !changes.blocks.is_empty();
@@ -271,6 +306,11 @@ impl Inner {
 
     pub(super) fn commit_count(&self) -> u64 {
         *self.commits.borrow()
+    }
+
+    /// Changes with every commit.
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     // Reading.
@@ -360,6 +400,33 @@ impl Inner {
             }
         }
         self.fetch(found).await
+    }
+
+    /// The newest messages of subjects that match, of those up to a sequence.
+    pub(super) async fn last_per_subject_up_to(
+        self: &Arc<Self>,
+        filters: &[SubjectPattern],
+        up_to: Option<Sequence>,
+        max: usize,
+    ) -> Result<Vec<StoredMessage>, Error> {
+        let found: Vec<Wanted> = {
+            let log = lock(&self.log);
+            let up_to = up_to.map_or(log.committed, |up_to| up_to.0.min(log.committed));
+            let lasts = log.lasts_up_to(filters, up_to);
+            if lasts.len() > max {
+                return Err(Error::TooManySubjects { max });
+            }
+            lasts.into_iter().map(|item| wanted(&log, item)).collect()
+        };
+        self.fetch(found).await
+    }
+
+    /// The records of a block, read here and now.
+    pub(super) fn block(&self, key: u64) -> Result<Option<Bytes>, Error> {
+        if let Some(records) = lock(&self.tail).get(key) {
+            return Ok(Some(records));
+        }
+        Ok(self.store.records(&[key])?.pop().flatten())
     }
 
     /// Gets messages from their blocks; what was removed meanwhile is left out.

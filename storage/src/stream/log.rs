@@ -2,6 +2,7 @@
 //! must leave. Pure: no clock, no file. Disk and memory streams share it.
 
 mod admission;
+mod batch;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::by_subject::SubjectTable;
 use super::duplicates::Duplicates;
 use super::record::Entry;
 use super::sequences::{Item, Sequences};
 use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState};
+
+pub(super) use batch::Decided;
 
 /// Largest message any stream takes, headers and payload together.
 pub(super) const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -50,12 +53,16 @@ pub(super) struct Log {
     /// Messages with a life time of their own.
     expiries: BTreeMap<u64, u64>,
     deadlines: BTreeSet<(u64, u64)>,
+    /// Messages that say that their subject went by age.
+    markers: HashSet<u64>,
     /// Expiry by age looked at everything below.
     age_cursor: u64,
     /// Blocks that lost messages since the last commit, and how many.
     touched: HashMap<u64, u32>,
     /// Stored size of the blocks that have a live row.
     thinned: HashMap<u64, u32>,
+    /// `last` is beyond what the stored blocks tell: it has to be stored by itself.
+    last_unwritten: bool,
     /// Last sequence that is durable; what is above is not shown to readers.
     pub(super) committed: u64,
 }
@@ -74,9 +81,11 @@ impl Log {
             duplicates: Duplicates::default(),
             expiries: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            markers: HashSet::new(),
             age_cursor: 0,
             touched: HashMap::new(),
             thinned: HashMap::new(),
+            last_unwritten: false,
             committed: last,
             config,
         }
@@ -112,45 +121,78 @@ impl Log {
 
     // Appending.
 
-    /// Takes in an append that was checked; it will be part of `block`. Older messages make room.
-    /// Returns when it expires too.
-    pub(super) fn append(
-        &mut self,
-        append: &Append,
-        block: u64,
-        now: u64,
-    ) -> (Appended, Option<u64>) {
-        let sequence = self.last + 1;
-        let replaced = self.at_subject_limit(&append.subject);
-        let expires = append.ttl.map(|ttl| expiry(ttl, now));
+    /// Takes in an append that was checked; it will be part of `block`. Older messages of its
+    /// subject go where it takes their place; [`Log::make_room`] has to follow.
+    pub(super) fn append(&mut self, append: &Append, block: u64, now: u64) -> Taken {
+        let sequence = self.place_of(append);
+        let timestamp = append.place.map_or(now, |place| place.timestamp);
+        let expires = append.ttl.map(|ttl| expiry(ttl, timestamp));
         let entry = Entry {
             sequence,
-            timestamp: now,
+            timestamp,
             subject: &append.subject,
             headers_len: append.headers.len(),
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
             expires,
+            marker: false,
         };
-        self.last = sequence;
-        self.last_timestamp = now;
-        self.insert(&entry, block);
+        let previous = if append.no_store {
+            self.skip(&entry);
+            self.last_of(&append.subject)
+        } else {
+            let replaced = self.at_subject_limit(&append.subject);
+            let previous = self.push(&entry, block);
+            if let Some(oldest) = replaced {
+                self.remove(oldest);
+            }
+            match append.rollup {
+                Some(Rollup::Subject) => self.remove_older_of_subject(&append.subject, sequence),
+                Some(Rollup::All) => self.remove_below(sequence),
+                None => {}
+            }
+            previous
+        };
         self.note_id(&entry, now);
-        if let Some(oldest) = replaced {
-            self.remove(oldest);
-        }
-        match append.rollup {
-            Some(Rollup::Subject) => self.remove_older_of_subject(&append.subject, sequence),
-            Some(Rollup::All) => self.remove_below(sequence),
-            None => {}
-        }
-        self.make_room();
         let appended = Appended {
             sequence: Sequence(sequence),
             duplicate: false,
-            timestamp: now,
+            timestamp,
+            previous: Sequence(previous),
+            payload: None,
         };
-        (appended, expires)
+        Taken { appended, expires }
+    }
+
+    /// Takes in a marker for a subject that has no message any more; returns when it expires.
+    pub(super) fn append_marker(&mut self, entry: &Entry<'_>, block: u64) {
+        self.push(entry, block);
+        self.note_id(entry, entry.timestamp);
+        self.make_room();
+    }
+
+    /// When the marker that is appended now expires.
+    pub(super) fn marker_expiry(ttl: Duration, now: u64) -> u64 {
+        expiry(ttl, now)
+    }
+
+    /// Sequence this append gets.
+    pub(super) fn place_of(&self, append: &Append) -> u64 {
+        append.place.map_or(self.last + 1, |place| place.sequence.0)
+    }
+
+    fn push(&mut self, entry: &Entry<'_>, block: u64) -> u64 {
+        self.last = entry.sequence;
+        self.last_timestamp = entry.timestamp;
+        self.last_unwritten = false;
+        self.insert(entry, block)
+    }
+
+    /// Gives out a sequence that stays empty.
+    fn skip(&mut self, entry: &Entry<'_>) {
+        self.last = entry.sequence;
+        self.last_timestamp = entry.timestamp;
+        self.last_unwritten = true;
     }
 
     /// Sequence the next append gets.
@@ -176,9 +218,17 @@ impl Log {
         });
         if let Some(expires) = self.expiries.remove(&sequence) {
             self.deadlines.remove(&(expires, sequence));
+            self.markers.remove(&sequence);
         }
         *self.touched.entry(item.block).or_insert(0) += 1;
         true
+    }
+
+    /// Last sequence and its time, when they have to be stored by themselves: what was touched may
+    /// have been the last message.
+    pub(super) fn take_last(&mut self, touched: bool) -> Option<(u64, u64)> {
+        let unwritten = std::mem::replace(&mut self.last_unwritten, false);
+        (unwritten || touched).then_some((self.last, self.last_timestamp))
     }
 
     /// What became of the blocks that lost messages since the last call.
@@ -256,6 +306,11 @@ impl Log {
             .map_or(0, |subject| subject.last)
     }
 
+    /// Newest message of a subject, committed or not.
+    pub(super) fn newest(&self, subject: &[u8]) -> Option<Item> {
+        self.sequences.get(self.last_of(subject))
+    }
+
     /// Newest sequences of all subjects that match, sorted.
     pub(super) fn lasts(&self, filter: Option<&super::SubjectPattern>) -> Vec<u64> {
         let mut lasts: Vec<u64> = self
@@ -267,11 +322,56 @@ impl Log {
         lasts
     }
 
+    /// Of each subject that matches, the newest message up to a sequence; sorted.
+    pub(super) fn lasts_up_to(&self, filters: &[super::SubjectPattern], up_to: u64) -> Vec<Item> {
+        let mut open: HashSet<u32> = HashSet::new();
+        let mut found = Vec::new();
+        for (id, subject) in self.subjects.matching_any(filters) {
+            match self.sequences.get(subject.last) {
+                Some(item) if item.sequence <= up_to => found.push(item),
+                _ => drop(open.insert(id)),
+            }
+        }
+        // Those with newer messages: walk back until each has been met.
+        for item in self.sequences.iter_below(up_to.saturating_add(1)) {
+            if open.is_empty() {
+                break;
+            }
+            if open.remove(&item.subject) {
+                found.push(item);
+            }
+        }
+        found.sort_unstable_by_key(|item| item.sequence);
+        found
+    }
+
     pub(super) fn subjects(&self, filter: Option<&super::SubjectPattern>) -> Vec<(Bytes, u64)> {
         let matching = self.subjects.matching(filter);
         matching
             .map(|(_, subject)| (subject.name.clone(), subject.count))
             .collect()
+    }
+
+    /// Sequences from `from` on, between the first and the last message, that are empty.
+    pub(super) fn deleted(&self, from: u64, max: usize) -> Vec<u64> {
+        let Some(first) = self.sequences.first() else {
+            return Vec::new();
+        };
+        let mut next = from.max(first.sequence);
+        let mut deleted = Vec::new();
+        for item in self.sequences.iter_from(next) {
+            let room = (max - deleted.len()) as u64;
+            let end = item.sequence.min(next.saturating_add(room));
+            deleted.extend(next..end);
+            if deleted.len() >= max || item.sequence > self.committed {
+                return deleted;
+            }
+            next = item.sequence + 1;
+        }
+        let room = (max - deleted.len()) as u64;
+        let end = (self.committed + 1).min(next.saturating_add(room));
+        deleted.extend(next..end);
+        deleted
     }
 
     /// Committed messages from a sequence on, of the subjects that match.
@@ -293,6 +393,13 @@ impl Log {
             })
     }
 
+    /// Committed messages from a sequence on.
+    pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = Item> + '_ {
+        self.sequences
+            .iter_from(from)
+            .take_while(|item| item.sequence <= self.committed)
+    }
+
     fn wanted_subjects(
         &self,
         filter: Option<&super::SubjectPattern>,
@@ -306,12 +413,13 @@ impl Log {
         )
     }
 
-    fn insert(&mut self, entry: &Entry<'_>, block: u64) {
+    /// Returns the newest message of the subject before this one.
+    fn insert(&mut self, entry: &Entry<'_>, block: u64) -> u64 {
         let (headers, payload) = (entry.headers_len, entry.payload_len);
         let size = self
             .config
             .record_bytes(entry.subject.len(), headers, payload);
-        let subject = self.subjects.add(entry.subject, entry.sequence);
+        let (subject, previous) = self.subjects.add(entry.subject, entry.sequence);
         self.sequences.push(Item {
             sequence: entry.sequence,
             block,
@@ -327,6 +435,10 @@ impl Log {
                 self.deadlines.insert((expires, entry.sequence));
             }
         }
+        if entry.marker {
+            self.markers.insert(entry.sequence);
+        }
+        previous
     }
 
     fn note_id(&mut self, entry: &Entry<'_>, now: u64) {
@@ -351,6 +463,14 @@ impl Log {
         }
         self.subjects.oldest(id)
     }
+}
+
+/// An append that is in the index.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) appended: Appended,
+    /// When it expires, unix nanoseconds.
+    pub(super) expires: Option<u64>,
 }
 
 /// Unix nanoseconds at which a message with this life time ends.

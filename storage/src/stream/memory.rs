@@ -14,6 +14,7 @@ use super::{Cursor, lock};
 pub(super) struct Memory {
     blocks: Mutex<BTreeMap<u64, Bytes>>,
     cursors: Mutex<BTreeMap<String, Vec<u8>>>,
+    consumers: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Memory {
@@ -33,13 +34,8 @@ impl Memory {
                 }
             }
         }
-        let mut cursors = lock(&self.cursors);
-        for (name, row) in &changes.cursors {
-            match row {
-                Some(row) => drop(cursors.insert(name.clone(), row.clone())),
-                None => drop(cursors.remove(name)),
-            }
-        }
+        write_named(&self.cursors, &changes.cursors);
+        write_named(&self.consumers, &changes.consumers);
     }
 
     pub(super) fn records(&self, key: u64) -> Option<Bytes> {
@@ -59,5 +55,29 @@ impl Memory {
             .iter()
             .filter_map(|(name, row)| Some((name.clone(), record::decode_cursor(row).ok()?)));
         decoded.collect()
+    }
+
+    pub(super) fn consumers(&self) -> Vec<(String, Bytes)> {
+        let consumers = lock(&self.consumers);
+        let decoded = consumers
+            .iter()
+            .filter_map(|(name, row)| Some((name.clone(), record::decode_owner(row).ok()?)));
+        decoded.collect()
+    }
+
+    /// Bytes of all blocks.
+    pub(super) fn bytes(&self) -> u64 {
+        let blocks = lock(&self.blocks);
+        blocks.values().map(|records| records.len() as u64).sum()
+    }
+}
+
+fn write_named(rows: &Mutex<BTreeMap<String, Vec<u8>>>, changes: &[(String, Option<Vec<u8>>)]) {
+    let mut rows = lock(rows);
+    for (name, row) in changes {
+        match row {
+            Some(row) => drop(rows.insert(name.clone(), row.clone())),
+            None => drop(rows.remove(name)),
+        }
     }
 }

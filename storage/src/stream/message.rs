@@ -1,6 +1,7 @@
 //! What goes into a stream and what comes out of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +48,46 @@ pub struct Append {
     pub ttl: Option<Duration>,
     /// What this message replaces.
     pub rollup: Option<Rollup>,
+    /// Takes exactly this place instead of the next one: a mirror follows its origin.
+    pub place: Option<Place>,
+    /// Takes a sequence and is not kept: nobody is interested in it.
+    pub no_store: bool,
+    /// Makes headers and payload from the subject's previous message; what is given here is
+    /// replaced.
+    pub derive: Option<Arc<dyn Derive>>,
+}
+
+/// A place that was given out elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Above the last sequence of the stream; what lies between is never filled.
+    pub sequence: Sequence,
+    /// When the message was stored first, in nanoseconds since 1970.
+    pub timestamp: u64,
+}
+
+/// Makes a message from the one before it, such as a counter from its last value.
+///
+/// Called on the writer of the stream: nothing can come between the two messages. It must be
+/// quick and must not block.
+pub trait Derive: fmt::Debug + Send + Sync {
+    /// Headers and payload to be stored. `previous` is the newest message of the subject, with
+    /// those that are being committed.
+    ///
+    /// # Errors
+    /// A text for the publisher; nothing is stored then ([`AppendError::Derive`]).
+    ///
+    /// [`AppendError::Derive`]: super::AppendError::Derive
+    fn derive(&self, previous: Option<&StoredMessage>) -> Result<Derived, String>;
+}
+
+/// What [`Derive`] made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Derived {
+    /// Raw NATS header block, or empty.
+    pub headers: Bytes,
+    /// The body.
+    pub payload: Bytes,
 }
 
 impl Append {
@@ -89,7 +130,7 @@ pub enum Rollup {
 }
 
 /// An append that was accepted and is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// Its sequence; of the first one when it is a duplicate.
     pub sequence: Sequence,
@@ -97,6 +138,10 @@ pub struct Appended {
     pub duplicate: bool,
     /// When it was stored, in nanoseconds since 1970.
     pub timestamp: u64,
+    /// Newest message of the subject before this one; 0 = none. 0 for a duplicate too.
+    pub previous: Sequence,
+    /// The body that [`Derive`] made.
+    pub payload: Option<Bytes>,
 }
 
 /// A message as it was stored.
@@ -112,6 +157,14 @@ pub struct StoredMessage {
     pub payload: Bytes,
     /// When it was stored, in nanoseconds since 1970.
     pub timestamp: u64,
+}
+
+impl StoredMessage {
+    /// Bytes of subject, headers and payload.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.subject.len() + self.headers.len() + self.payload.len()
+    }
 }
 
 /// How much one [`Stream::read`](super::Stream::read) may return; whichever is reached first.
@@ -132,6 +185,15 @@ impl ReadLimit {
             bytes: 1024 * 1024,
         }
     }
+}
+
+/// Changes of a consumer that belong together: one durable commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settle {
+    /// The new state of a consumer, by its name.
+    pub cursor: Option<(String, super::Cursor)>,
+    /// Messages that nobody needs any more. Those that are gone already do not matter.
+    pub remove: Vec<Sequence>,
 }
 
 /// What a purge removes. Empty: everything.

@@ -33,6 +33,7 @@ mod memory;
 mod message;
 mod pattern;
 mod queue;
+mod reader;
 mod record;
 mod sequences;
 mod store;
@@ -49,13 +50,15 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 pub use clock::{Clock, SystemClock};
-pub use config::{Discard, NAME_BYTES_MAX, StorageKind, StreamConfig, SyncPolicy};
-pub use cursor::{Cursor, Pending};
+pub use config::{AgeMarker, Discard, NAME_BYTES_MAX, StorageKind, StreamConfig, SyncPolicy};
+pub use cursor::{Cursor, Pending, StoredConsumer};
 pub use error::{AppendError, QueueFull};
 pub use message::{
-    Append, Appended, Expected, Purge, ReadLimit, Rollup, Sequence, StoredMessage, StreamState,
+    Append, Appended, Derive, Derived, Expected, Place, Purge, ReadLimit, Rollup, Sequence, Settle,
+    StoredMessage, StreamState,
 };
 pub use pattern::SubjectPattern;
+pub use reader::{Reader, ReaderStart};
 pub use store::{StoreOptions, StreamStore};
 
 use inner::Inner;
@@ -123,6 +126,41 @@ impl Stream {
         Ok(())
     }
 
+    /// Stores a batch whole or not at all; resolves after the durable commit. Every condition is
+    /// checked as if the messages before it were stored; where older messages make room, they do
+    /// so for the batch as a whole. Waits while the queue is full.
+    ///
+    /// Cancelled before it resolves, all of it may be stored or nothing.
+    ///
+    /// # Errors
+    /// The first message that was refused, by its index, and why; nothing was stored then.
+    pub async fn append_all(
+        &self,
+        batch: Vec<Append>,
+    ) -> Result<Vec<Appended>, (usize, AppendError)> {
+        let (reply, answer) = oneshot::channel();
+        let done = Box::new(move |result| drop(reply.send(result)));
+        self.inner.push_waiting(Job::AppendAll(batch, done)).await;
+        answer.await.unwrap_or(Err((0, AppendError::Closed)))
+    }
+
+    /// [`Stream::append_all`] with a completion: `done` is called once, on a storage thread, after
+    /// the commit or the refusal; it must not block.
+    ///
+    /// # Errors
+    /// [`QueueFull`] gives both arguments back when there is no room; nothing was taken.
+    pub fn submit_all<F>(&self, batch: Vec<Append>, done: F) -> Result<(), QueueFull<F>>
+    where
+        F: FnOnce(Result<Vec<Appended>, (usize, AppendError)>) + Send + 'static,
+    {
+        if !lock(&self.inner.queue).has_room(&batch) {
+            return Err(QueueFull { batch, done });
+        }
+        self.inner
+            .push_anyway(Job::AppendAll(batch, Box::new(done)));
+        Ok(())
+    }
+
     /// The message of that sequence, if it is still there.
     ///
     /// # Errors
@@ -161,6 +199,43 @@ impl Stream {
         filter: Option<&SubjectPattern>,
     ) -> Result<Vec<StoredMessage>, Error> {
         self.inner.last_per_subject(filter).await
+    }
+
+    /// The newest message of every subject that matches one of the filters (none = all), looking
+    /// at messages up to a sequence only; by sequence. Costs a look at every subject, and where
+    /// subjects have newer messages, a walk back through the index.
+    ///
+    /// # Errors
+    /// [`Error::TooManySubjects`] when more than `max` subjects match; [`Error`] when the file can
+    /// not be read.
+    pub async fn last_per_subject_up_to(
+        &self,
+        filters: &[SubjectPattern],
+        up_to: Option<Sequence>,
+        max: usize,
+    ) -> Result<Vec<StoredMessage>, Error> {
+        let inner = &self.inner;
+        inner.last_per_subject_up_to(filters, up_to, max).await
+    }
+
+    /// A position in the stream that moves over what matches one of the filters (none = all);
+    /// the filters must not overlap.
+    #[must_use]
+    pub fn reader(&self, filters: Vec<SubjectPattern>, start: ReaderStart) -> Reader {
+        Reader::new(self.inner.clone(), filters, start)
+    }
+
+    /// Empty places between the first message and the last sequence, from `from` on.
+    #[must_use]
+    pub fn deleted(&self, from: Sequence, max: usize) -> Vec<Sequence> {
+        let deleted = lock(&self.inner.log).deleted(from.0, max);
+        deleted.into_iter().map(Sequence).collect()
+    }
+
+    /// Size of the stream's file; of its blocks when it lives in memory.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.inner.store.file_bytes()
     }
 
     /// Subjects with their number of messages, in no order; what is being committed counts.
@@ -260,6 +335,47 @@ impl Stream {
     pub async fn remove_cursor(&self, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
         self.inner.ask(|reply| Job::RemoveCursor(name, reply)).await
+    }
+
+    /// Saves the owner's bytes of a consumer; resolves after the durable commit.
+    ///
+    /// # Errors
+    /// [`Error`] when the commit failed.
+    pub async fn save_consumer(&self, name: &str, owner: Bytes) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.inner
+            .ask(|reply| Job::SaveConsumer(name, owner, reply))
+            .await
+    }
+
+    /// All consumers by name, with the state that was saved of each.
+    ///
+    /// # Errors
+    /// [`Error`] when the file can not be read.
+    pub async fn consumers(&self) -> Result<Vec<StoredConsumer>, Error> {
+        self.inner.blocking(inner::Store::consumers).await
+    }
+
+    /// Forgets a consumer and its cursor; false when there was none.
+    ///
+    /// # Errors
+    /// [`Error`] when the commit failed.
+    pub async fn remove_consumer(&self, name: &str) -> Result<bool, Error> {
+        let name = name.to_owned();
+        self.inner
+            .ask(|reply| Job::RemoveConsumer(name, reply))
+            .await
+    }
+
+    /// Saves the state of a consumer and removes what nobody needs any more, in one durable
+    /// commit; returns how many messages were removed. `deny_delete` does not apply: this is
+    /// retention, not a deletion.
+    ///
+    /// # Errors
+    /// [`Error`] when the commit failed.
+    pub async fn settle(&self, settle: Settle) -> Result<u64, Error> {
+        let settle = Box::new(settle);
+        self.inner.ask(|reply| Job::Settle(settle, reply)).await
     }
 
     /// The present configuration.

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::Error;
 
-use super::{Append, AppendError, Appended, Cursor, Purge, StreamConfig};
+use super::{Append, AppendError, Appended, Cursor, Purge, Settle, StreamConfig};
 
 /// Appends that may wait in one stream.
 pub(super) const QUEUE_APPENDS_MAX: usize = 65_536;
@@ -19,16 +20,23 @@ pub(super) const COMMIT_APPENDS_MAX: usize = 16_384;
 pub(super) const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) type Completion = Box<dyn FnOnce(Vec<Result<Appended, AppendError>>) + Send>;
+pub(super) type Batch = Result<Vec<Appended>, (usize, AppendError)>;
+pub(super) type BatchCompletion = Box<dyn FnOnce(Batch) + Send>;
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// One thing for the writer to do.
 pub(super) enum Job {
     Append(Vec<Append>, Completion),
+    /// All or nothing.
+    AppendAll(Vec<Append>, BatchCompletion),
     Delete(u64, Reply<bool>),
     Purge(Purge, Reply<u64>),
     Update(Box<StreamConfig>, Reply<()>),
     SaveCursor(String, Box<Cursor>, Reply<()>),
     RemoveCursor(String, Reply<bool>),
+    SaveConsumer(String, Bytes, Reply<()>),
+    RemoveConsumer(String, Reply<bool>),
+    Settle(Box<Settle>, Reply<u64>),
     Expire(Reply<()>),
     Flush(Reply<()>),
     Close(Reply<()>),
@@ -37,8 +45,16 @@ pub(super) enum Job {
 impl Job {
     fn cost(&self) -> (usize, usize) {
         match self {
-            Self::Append(batch, _) => (batch.len(), batch.iter().map(Append::len_bytes).sum()),
-            Self::SaveCursor(_, cursor, _) => (1, cursor.data.len() + cursor.pending.len() * 28),
+            Self::Append(batch, _) | Self::AppendAll(batch, _) => {
+                (batch.len(), batch.iter().map(Append::len_bytes).sum())
+            }
+            Self::SaveCursor(_, cursor, _) => (1, cursor.len_bytes()),
+            Self::SaveConsumer(_, owner, _) => (1, owner.len()),
+            Self::Settle(settle, _) => {
+                let cursor = settle.cursor.as_ref();
+                let cursor = cursor.map_or(0, |(_, cursor)| cursor.len_bytes());
+                (1 + settle.remove.len(), cursor)
+            }
             _ => (1, 0),
         }
     }

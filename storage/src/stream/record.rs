@@ -7,13 +7,14 @@
 //! ```text
 //! head   version u8 = 1 | flags u8 (1 = data is inline) | count u32 | base time u64 |
 //!        entries length u32 | crc32 u32 of everything else | entries | inline data
-//! entry  sequence step varint | time step zigzag varint | flags u8 (1 = id, 2 = expiry) |
+//! entry  sequence step varint | time step zigzag varint | flags u8 (1 = id, 2 = expiry, 4 = marker) |
 //!        subject number varint [| length varint | subject, when the number is new] |
 //!        headers length varint | payload length varint |
 //!        [id length varint | id] [expiry u64]
 //! data   version u8 = 1 | crc32 u32 of the records | records     (inline: the records alone)
 //! record sequence - key u32 | headers length u32 | payload length u32 | headers | payload
 //! live   version u8 = 1 | bits: byte i/8, bit i%8 set = sequence key + i still exists
+//! owner  version u8 = 1 | crc32 u32 of the owner's bytes | the owner's bytes
 //! cursor version u8 = 1 | ack floor u64, u64 | delivered u64, u64 | data length u32 | data |
 //!        count u32 | (sequence u64 | consumer sequence u64 | deliveries u32 | time u64) each
 //! ```
@@ -33,6 +34,7 @@ const DATA_FIXED: usize = 5;
 const FLAG_INLINE: u8 = 1;
 const FLAG_ID: u8 = 1;
 const FLAG_EXPIRY: u8 = 2;
+const FLAG_MARKER: u8 = 4;
 /// Data up to this size is stored with its head: one row instead of two for a lone message.
 const INLINE_BYTES_MAX: usize = 1024;
 
@@ -51,6 +53,8 @@ pub(super) struct Entry<'a> {
     pub(super) payload_len: usize,
     pub(super) message_id: Option<&'a [u8]>,
     pub(super) expires: Option<u64>,
+    /// Appended because a subject's last message went by age; no marker follows it.
+    pub(super) marker: bool,
 }
 
 /// A finished block: the head row, and the data row unless it is inline.
@@ -123,7 +127,8 @@ impl BlockBuilder {
         } else {
             0
         };
-        out.put_u8(id_flag | expiry_flag);
+        let marker_flag = if entry.marker { FLAG_MARKER } else { 0 };
+        out.put_u8(id_flag | expiry_flag | marker_flag);
         put_varint(out, number);
         if number == next {
             put_slice(out, entry.subject);
@@ -144,6 +149,12 @@ impl BlockBuilder {
         self.last_sequence = entry.sequence;
         self.last_timestamp = entry.timestamp;
         self.count += 1;
+    }
+
+    /// Headers and payload of one message, copied.
+    pub(super) fn find(&self, sequence: u64) -> Option<(Bytes, Bytes)> {
+        let records = Bytes::copy_from_slice(&self.data[DATA_FIXED..]);
+        find_record(&records, self.key, sequence)
     }
 
     /// Ends the block and starts over.
@@ -249,6 +260,7 @@ pub(super) fn decode_head(key: u64, head: &[u8]) -> Result<Vec<Entry<'_>>, BadRe
             payload_len,
             message_id,
             expires,
+            marker: flags & FLAG_MARKER != 0,
         });
     }
     Ok(entries)
@@ -355,6 +367,20 @@ pub(super) fn is_live(row: &[u8], key: u64, sequence: u64) -> bool {
     let bit = (sequence - key) as usize;
     row.get(1 + bit / 8)
         .is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+}
+
+/// A consumer's row.
+pub(super) fn encode_owner(owner: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(DATA_FIXED + owner.len());
+    row.put_u8(VERSION);
+    row.put_u32(crc32fast::hash(owner));
+    row.extend_from_slice(owner);
+    row
+}
+
+/// Reads a consumer's row back.
+pub(super) fn decode_owner(row: &[u8]) -> Result<Bytes, BadRecord> {
+    data_records(row).map(Bytes::copy_from_slice)
 }
 
 /// A cursor row.

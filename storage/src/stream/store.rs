@@ -15,7 +15,7 @@ use super::disk::{Disk, Opener, open_file};
 use super::inner::{Inner, Store};
 use super::log::Log;
 use super::memory::Memory;
-use super::{StorageKind, Stream, StreamConfig, lock};
+use super::{StorageKind, Stream, StreamConfig, SyncPolicy, lock};
 
 /// Longest file name of a stream without its ending; file systems take 255 bytes.
 const FILE_NAME_BYTES_MAX: usize = 240;
@@ -27,6 +27,9 @@ const ENDING: &str = "redb";
 pub struct StoreOptions {
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// When bytes are forced to the disk, for all streams whatever their configuration says.
+    /// `None`: as each stream says.
+    pub sync: Option<SyncPolicy>,
     pub(crate) opener: Arc<Opener>,
     /// Tries a full disk again with the next append instead of after a pause.
     pub(crate) retry_at_once: bool,
@@ -36,6 +39,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
+            sync: None,
             opener: Arc::new(open_file),
             retry_at_once: false,
         }
@@ -165,8 +169,7 @@ impl StreamStore {
     }
 
     fn start(&self, store: Store, log: Log) -> Stream {
-        let (clock, at_once) = (self.options.clock.clone(), self.options.retry_at_once);
-        Stream::start(Inner::new(store, log, clock, at_once))
+        Stream::start(Inner::new(store, log, &self.options))
     }
 
     fn path_of(&self, name: &str) -> Result<PathBuf, Error> {

@@ -17,15 +17,21 @@ use crate::Error;
 
 use super::disk::Changes;
 use super::inner::{Inner, Store};
+use super::log::Decided;
 use super::log::Log;
-use super::queue::{Completion, Job, Reply};
+use super::queue::{Batch, BatchCompletion, Completion, Job, Reply};
 use super::record::{self, BlockBuilder, Entry};
-use super::{Append, AppendError, Appended, StreamConfig, SyncPolicy, lock};
+use super::sequences::Item;
+use super::{
+    Append, AppendError, Appended, Sequence, Settle, StoredMessage, StreamConfig, SyncPolicy, lock,
+};
 
 /// Messages in one block.
 const BLOCK_MESSAGES_MAX: u32 = 512;
 /// Data of one block, a little under the 64 KiB that redb gives to it: the next size is twice that.
 const BLOCK_BYTES_MAX: usize = 60 * 1024;
+/// Sequences from the first to the last of a block: its live row has a bit for each.
+const BLOCK_SPAN_MAX: u64 = 8192;
 /// How long appends are refused after the disk was full before it is tried again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
 /// Appends that are decided while readers wait for the index.
@@ -50,6 +56,7 @@ struct Failure {
 /// Answers that leave after the commit.
 enum Answer {
     Append(Vec<Result<Appended, AppendError>>, Completion),
+    Batch(Batch, BatchCompletion),
     Bool(Result<bool, Error>, Reply<bool>),
     Count(Result<u64, Error>, Reply<u64>),
     Unit(Result<(), Error>, Reply<()>),
@@ -108,11 +115,17 @@ impl Writer {
             return refused_answer(job, &refused);
         }
         match job {
-            Job::Append(batch, done) => Answer::Append(self.appends(inner, &batch, changes), done),
+            Job::Append(batch, done) => Answer::Append(self.appends(inner, batch, changes), done),
+            Job::AppendAll(batch, done) => {
+                Answer::Batch(self.append_all(inner, batch, changes), done)
+            }
             Job::Delete(sequence, reply) => {
                 Answer::Bool(Ok(lock(&inner.log).remove(sequence)), reply)
             }
             Job::Purge(purge, reply) => Answer::Count(Ok(lock(&inner.log).purge(&purge)), reply),
+            Job::Settle(settle, reply) => {
+                Answer::Count(Ok(settled(inner, *settle, changes)), reply)
+            }
             Job::Update(config, reply) => Answer::Unit(self.update(inner, *config, changes), reply),
             Job::SaveCursor(name, cursor, reply) => {
                 changes
@@ -121,20 +134,26 @@ impl Writer {
                 Answer::Unit(Ok(()), reply)
             }
             Job::RemoveCursor(name, reply) => {
-                let earlier = changes
-                    .cursors
-                    .iter()
-                    .rev()
-                    .find(|(other, _)| *other == name);
-                let existed = match earlier {
-                    Some((_, row)) => Ok(row.is_some()),
-                    None => inner.store.cursor(&name).map(|cursor| cursor.is_some()),
-                };
+                let existed = earlier(&changes.cursors, &name)
+                    .map_or_else(|| Ok(inner.store.cursor(&name)?.is_some()), Ok);
+                changes.cursors.push((name, None));
+                Answer::Bool(existed, reply)
+            }
+            Job::SaveConsumer(name, owner, reply) => {
+                changes
+                    .consumers
+                    .push((name, Some(record::encode_owner(&owner))));
+                Answer::Unit(Ok(()), reply)
+            }
+            Job::RemoveConsumer(name, reply) => {
+                let existed = earlier(&changes.consumers, &name)
+                    .map_or_else(|| inner.store.has_consumer(&name), Ok);
+                changes.consumers.push((name.clone(), None));
                 changes.cursors.push((name, None));
                 Answer::Bool(existed, reply)
             }
             Job::Expire(reply) => {
-                lock(&inner.log).expire(inner.clock.now());
+                self.expire(inner, changes);
                 Answer::Unit(Ok(()), reply)
             }
             Job::Flush(reply) | Job::Close(reply) => Answer::Unit(Ok(()), reply),
@@ -144,50 +163,168 @@ impl Writer {
     fn appends(
         &mut self,
         inner: &Inner,
-        batch: &[Append],
+        batch: Vec<Append>,
         changes: &mut Changes,
     ) -> Vec<Result<Appended, AppendError>> {
         let now = inner.clock.now();
         let mut results = Vec::with_capacity(batch.len());
-        for part in batch.chunks(DECIDE_APPENDS_MAX) {
-            let mut log = lock(&inner.log);
-            results.extend(
-                part.iter()
-                    .map(|append| self.append(&mut log, append, now, changes)),
-            );
+        let mut log = lock(&inner.log);
+        for (index, mut append) in batch.into_iter().enumerate() {
+            if index % DECIDE_APPENDS_MAX == DECIDE_APPENDS_MAX - 1 {
+                drop(log);
+                log = lock(&inner.log);
+            }
+            let result = self.append(inner, &mut log, &mut append, now, changes);
+            results.push(result);
         }
         results
     }
 
     fn append(
         &mut self,
+        inner: &Inner,
+        log: &mut Log,
+        append: &mut Append,
+        now: u64,
+        changes: &mut Changes,
+    ) -> Result<Appended, AppendError> {
+        let mut made = None;
+        if let Some(derive) = append.derive.take() {
+            let previous = match log.newest(&append.subject) {
+                Some(item) => self.stored(inner, log, changes, &item)?,
+                None => None,
+            };
+            let derived = derive.derive(previous.as_ref());
+            let derived = derived.map_err(AppendError::Derive)?;
+            append.headers = derived.headers;
+            append.payload = derived.payload;
+            made = Some(append.payload.clone());
+        }
+        if let Some(duplicate) = log.check(append, now)? {
+            return Ok(duplicate);
+        }
+        let mut appended = self.take(log, append, now, changes);
+        appended.payload = made;
+        log.make_room();
+        Ok(appended)
+    }
+
+    fn append_all(&mut self, inner: &Inner, batch: Vec<Append>, changes: &mut Changes) -> Batch {
+        let now = inner.clock.now();
+        let derives: Vec<bool> = batch.iter().map(|append| append.derive.is_some()).collect();
+        let mut log = lock(&inner.log);
+        let decided =
+            log.check_batch(batch, now, |item| self.stored(inner, &log, changes, item))?;
+        let mut results = Vec::with_capacity(decided.len());
+        for (decided, derived) in decided.into_iter().zip(derives) {
+            match decided {
+                Decided::Duplicate(duplicate) => results.push(duplicate),
+                Decided::Store(append) => {
+                    let mut appended = self.take(&mut log, &append, now, changes);
+                    appended.payload = derived.then_some(append.payload);
+                    results.push(appended);
+                }
+            }
+        }
+        log.make_room();
+        Ok(results)
+    }
+
+    /// Puts an append that was checked into index and block.
+    fn take(
+        &mut self,
         log: &mut Log,
         append: &Append,
         now: u64,
         changes: &mut Changes,
-    ) -> Result<Appended, AppendError> {
-        if let Some(duplicate) = log.check(append, now)? {
-            return Ok(duplicate);
+    ) -> Appended {
+        let sequence = log.place_of(append);
+        if append.no_store {
+            return log.append(append, sequence, now).appended;
         }
-        let size = append.len_bytes();
-        if self.builder.count() >= BLOCK_MESSAGES_MAX
-            || (!self.builder.is_empty() && self.builder.data_len() + size > BLOCK_BYTES_MAX)
-        {
-            changes.blocks.push(self.builder.finish());
-        }
-        let block = self.builder.key_for(log.next_sequence());
-        let (appended, expires) = log.append(append, block, now);
+        let block = self.block_for(sequence, append.len_bytes(), changes);
+        let taken = log.append(append, block, now);
         let entry = Entry {
-            sequence: appended.sequence.0,
-            timestamp: now,
+            sequence,
+            timestamp: taken.appended.timestamp,
             subject: &append.subject,
             headers_len: append.headers.len(),
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
-            expires,
+            expires: taken.expires,
+            marker: false,
         };
         self.builder.push(&entry, &append.headers, &append.payload);
-        Ok(appended)
+        taken.appended
+    }
+
+    /// Key of the block that a message goes into; begins a new one where the last is full.
+    fn block_for(&mut self, sequence: u64, size: usize, changes: &mut Changes) -> u64 {
+        let builder = &mut self.builder;
+        let full = builder.count() >= BLOCK_MESSAGES_MAX
+            || builder.data_len() + size > BLOCK_BYTES_MAX
+            || sequence - builder.key_for(sequence) >= BLOCK_SPAN_MAX;
+        if full && !builder.is_empty() {
+            changes.blocks.push(builder.finish());
+        }
+        builder.key_for(sequence)
+    }
+
+    /// A message that the index holds, committed or not.
+    fn stored(
+        &self,
+        inner: &Inner,
+        log: &Log,
+        changes: &Changes,
+        item: &Item,
+    ) -> Result<Option<StoredMessage>, AppendError> {
+        let found = if !self.builder.is_empty() && self.builder.key_for(0) == item.block {
+            self.builder.find(item.sequence)
+        } else {
+            let unwritten = changes.blocks.iter().rev();
+            let unwritten = unwritten.filter(|block| block.key == item.block);
+            let records = match unwritten.map(|block| block.records.clone()).next() {
+                Some(records) => Some(records),
+                None => inner
+                    .block(item.block)
+                    .map_err(|error| append_error(&Arc::new(error)))?,
+            };
+            records.and_then(|records| record::find_record(&records, item.block, item.sequence))
+        };
+        Ok(found.map(|(headers, payload)| StoredMessage {
+            sequence: Sequence(item.sequence),
+            subject: log.subject_name(item),
+            headers,
+            payload,
+            timestamp: item.timestamp,
+        }))
+    }
+
+    /// Removes what is too old and appends the markers that are owed for it.
+    fn expire(&mut self, inner: &Inner, changes: &mut Changes) {
+        let now = inner.clock.now();
+        let mut log = lock(&inner.log);
+        let owed = log.expire(now);
+        let Some(marker) = log.config.age_marker.clone() else {
+            return;
+        };
+        for subject in owed {
+            let sequence = log.next_sequence();
+            let size = subject.len() + marker.headers.len();
+            let block = self.block_for(sequence, size, changes);
+            let entry = Entry {
+                sequence,
+                timestamp: now,
+                subject: &subject,
+                headers_len: marker.headers.len(),
+                payload_len: 0,
+                message_id: None,
+                expires: Some(Log::marker_expiry(marker.ttl, now)),
+                marker: true,
+            };
+            log.append_marker(&entry, block);
+            self.builder.push(&entry, marker.headers.as_bytes(), b"");
+        }
     }
 
     fn update(
@@ -217,15 +354,14 @@ impl Writer {
         let sync = {
             let mut log = lock(&inner.log);
             changes.touched = log.take_touched();
-            if !changes.touched.is_empty() {
-                let state = log.state();
-                changes.last = Some((state.last.0, state.last_timestamp));
-            }
-            log.config.sync
+            changes.last = log.take_last(!changes.touched.is_empty());
+            inner.sync.unwrap_or(log.config.sync)
         };
         let nothing = changes.blocks.is_empty()
             && changes.touched.is_empty()
+            && changes.last.is_none()
             && changes.cursors.is_empty()
+            && changes.consumers.is_empty()
             && changes.config.is_none();
         changes.durable = flush || sync == SyncPolicy::Always;
         if nothing && !(flush && self.unsynced) {
@@ -319,11 +455,39 @@ impl Answer {
                     error!("the completion of an append panicked");
                 }
             }
+            Self::Batch(mut result, done) => {
+                if let (Some(failure), Ok(_)) = (failure, &result) {
+                    result = Err((0, append_error(failure)));
+                }
+                if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+                    error!("the completion of a batch panicked");
+                }
+            }
             Self::Bool(result, reply) => drop(reply.send(fail_over(result, failure))),
             Self::Count(result, reply) => drop(reply.send(fail_over(result, failure))),
             Self::Unit(result, reply) => drop(reply.send(fail_over(result, failure))),
         }
     }
+}
+
+/// Notes a consumer's new state and removes what nobody needs any more; returns how many.
+fn settled(inner: &Inner, settle: Settle, changes: &mut Changes) -> u64 {
+    if let Some((name, cursor)) = settle.cursor {
+        let row = record::encode_cursor(&cursor);
+        changes.cursors.push((name, Some(row)));
+    }
+    let mut removed = 0;
+    for part in settle.remove.chunks(DECIDE_APPENDS_MAX) {
+        let mut log = lock(&inner.log);
+        removed += part.iter().filter(|s| log.remove(s.0)).count() as u64;
+    }
+    removed
+}
+
+/// Whether a named row will be there, as far as this commit tells.
+fn earlier(rows: &[(String, Option<Vec<u8>>)], name: &str) -> Option<bool> {
+    let earlier = rows.iter().rev().find(|(other, _)| other == name);
+    earlier.map(|(_, row)| row.is_some())
 }
 
 fn refused_answer(job: Job, error: &Arc<Error>) -> Answer {
@@ -332,11 +496,12 @@ fn refused_answer(job: Job, error: &Arc<Error>) -> Answer {
             let results = batch.iter().map(|_| Err(append_error(error))).collect();
             Answer::Append(results, done)
         }
-        Job::Delete(_, reply) | Job::RemoveCursor(_, reply) => {
+        Job::AppendAll(_, done) => Answer::Batch(Err((0, append_error(error))), done),
+        Job::Delete(_, reply) | Job::RemoveCursor(_, reply) | Job::RemoveConsumer(_, reply) => {
             Answer::Bool(Err(again(error)), reply)
         }
-        Job::Purge(_, reply) => Answer::Count(Err(again(error)), reply),
-        Job::Update(_, reply) | Job::SaveCursor(_, _, reply) => {
+        Job::Purge(_, reply) | Job::Settle(_, reply) => Answer::Count(Err(again(error)), reply),
+        Job::Update(_, reply) | Job::SaveCursor(_, _, reply) | Job::SaveConsumer(_, _, reply) => {
             Answer::Unit(Err(again(error)), reply)
         }
         Job::Expire(reply) | Job::Flush(reply) => Answer::Unit(Err(again(error)), reply),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::super::by_subject::SubjectTable;
 use super::super::sequences::{Item, Sequences};
 use super::super::{Purge, StreamConfig};
@@ -33,17 +35,18 @@ impl Log {
         doomed.len() as u64
     }
 
-    /// Removes what is too old; returns how many. At most a fixed number at a time: ask again
-    /// while `next_deadline` has passed.
-    pub(in crate::stream) fn expire(&mut self, now: u64) -> usize {
+    /// Removes what is too old. At most a fixed number at a time: ask again while
+    /// `next_deadline` has passed. Returns the subjects that are owed a marker.
+    pub(in crate::stream) fn expire(&mut self, now: u64) -> Vec<Bytes> {
         let window = nanos(self.config.duplicate_window);
         self.duplicates.forget(now.saturating_sub(window));
+        let mut owed = Vec::new();
         let mut removed = 0;
         while let Some((deadline, sequence)) = self.deadlines.first().copied() {
             if deadline > now || removed >= EXPIRE_MESSAGES_MAX {
                 break;
             }
-            self.remove(sequence);
+            owed.extend(self.remove_expired(sequence));
             removed += 1;
         }
         while let Some((item, deadline)) = self.oldest_by_age() {
@@ -52,11 +55,22 @@ impl Log {
             }
             self.age_cursor = item.sequence + 1;
             if self.expiries.get(&item.sequence) != Some(&NEVER) {
-                self.remove(item.sequence);
+                owed.extend(self.remove_expired(item.sequence));
                 removed += 1;
             }
         }
-        removed
+        owed
+    }
+
+    /// Removes a message whose time is over. Returns its subject when it was the last one there,
+    /// markers are wanted, and it was none itself.
+    fn remove_expired(&mut self, sequence: u64) -> Option<Bytes> {
+        let item = self.sequences.get(sequence)?;
+        let wanted = self.config.age_marker.is_some() && !self.markers.contains(&sequence);
+        let last = self.subjects.subject(item.subject).count == 1;
+        let owed = (wanted && last).then(|| self.subject_name(&item));
+        self.remove(sequence);
+        owed
     }
 
     /// When the next message expires, unix nanoseconds.
@@ -74,7 +88,7 @@ impl Log {
             .map(|seen| seen.saturating_add(window))
     }
 
-    pub(super) fn make_room(&mut self) {
+    pub(in crate::stream) fn make_room(&mut self) {
         let (messages_max, bytes_max) = (self.config.messages_max, self.config.bytes_max);
         while messages_max.is_some_and(|max| self.messages > max)
             || bytes_max.is_some_and(|max| self.bytes > max)
@@ -138,7 +152,7 @@ impl Log {
         let items: Vec<Item> = self.sequences.iter_from(0).collect();
         self.sequences = Sequences::default();
         for item in &items {
-            let subject = self
+            let (subject, _) = self
                 .subjects
                 .add(&old.subject(item.subject).name, item.sequence);
             self.sequences.push(Item { subject, ..*item });

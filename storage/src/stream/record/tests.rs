@@ -4,7 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Raw = (u32, u64, u8, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<u64>);
+type Raw = (
+    u32,
+    u64,
+    u8,
+    Vec<u8>,
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<u64>,
+    bool,
+);
 
 fn raw() -> impl Strategy<Value = Raw> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
@@ -16,6 +25,7 @@ fn raw() -> impl Strategy<Value = Raw> {
         bytes(),
         proptest::option::of(bytes()),
         proptest::option::of(any::<u64>()),
+        any::<bool>(),
     )
 }
 
@@ -25,7 +35,7 @@ fn build(key: u64, raws: &[Raw]) -> (Block, Expected) {
     let mut builder = BlockBuilder::default();
     let mut sequence = key;
     let mut expected = Vec::new();
-    for (step, timestamp, subject, headers, payload, id, expires) in raws {
+    for (step, timestamp, subject, headers, payload, id, expires, marker) in raws {
         let entry = Entry {
             sequence,
             timestamp: *timestamp,
@@ -34,6 +44,7 @@ fn build(key: u64, raws: &[Raw]) -> (Block, Expected) {
             payload_len: payload.len(),
             message_id: id.as_deref(),
             expires: *expires,
+            marker: *marker,
         };
         builder.push(&entry, headers, payload);
         expected.push((sequence, headers.clone(), payload.clone()));
@@ -64,6 +75,7 @@ proptest! {
             prop_assert_eq!(entry.subject, &[b's', raw.2][..]);
             prop_assert_eq!(entry.message_id, raw.5.as_deref());
             prop_assert_eq!(entry.expires, raw.6);
+            prop_assert_eq!(entry.marker, raw.7);
             let found = find_record(&records, key, sequence).unwrap();
             prop_assert_eq!(&found.0[..], &headers[..]);
             prop_assert_eq!(&found.1[..], &payload[..]);
