@@ -1,7 +1,7 @@
 //! One account: a subject space of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::interest::subscription::Subscription;
 use crate::interest::trie::{Matches, Trie};
@@ -53,6 +53,11 @@ impl Account {
     pub(crate) fn matches(&self, subject: &[u8]) -> (u64, Matches) {
         let interest = self.interest.read().unwrap_or_else(PoisonError::into_inner);
         (self.generation(), interest.matches(subject))
+    }
+
+    /// The trie itself, for many look-ups at once. Hold it shortly, and neither subscribe nor match meanwhile.
+    pub(crate) fn interest(&self) -> RwLockReadGuard<'_, Trie> {
+        self.interest.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Number of subscriptions.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::account::Account;
 use crate::interest::cache::Target;
 use crate::interest::subscription::{Admission, Sink};
-use crate::jetstream::capture::{Capture, Captured};
-use crate::limits::SCRATCH_BYTES_MAX;
+use crate::jetstream::capture::{Capture, CapturedBatch};
+use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX};
 use crate::message::Message;
 use crate::proto::encode::Delivery;
 use crate::proto::headers::Headers;
@@ -65,7 +65,7 @@ pub(crate) struct InFlight<'a> {
     pub(crate) publisher: Option<&'a Arc<Profile>>,
     pub(crate) receivers: &'a mut Vec<Receiver>,
     pub(crate) dirty: &'a mut Vec<usize>,
-    pub(crate) captured: &'a mut Vec<(Arc<Capture>, Vec<Captured>)>,
+    pub(crate) captured: &'a mut Vec<(Arc<Capture>, CapturedBatch)>,
     pub(crate) is_full: &'a mut bool,
     pub(crate) message: &'a Outgoing<'a>,
     /// The in-process form, made for the first in-process receiver. `Err` if it cannot be made.
@@ -155,19 +155,19 @@ impl InFlight<'_> {
 
     fn capture(&mut self, capture: &Arc<Capture>) -> bool {
         let message = self.message;
-        let captured = Captured {
-            subject: Bytes::copy_from_slice(message.subject),
-            reply: Bytes::copy_from_slice(message.reply),
-            headers: self.owned(0, message.header_len),
-            payload: self.owned(message.header_len, message.body.len()),
+        let mut known = self.captured.iter();
+        let index = match known.position(|(other, _)| Arc::ptr_eq(other, capture)) {
+            Some(index) => index,
+            None => {
+                self.captured
+                    .push((capture.clone(), CapturedBatch::default()));
+                self.captured.len() - 1
+            }
         };
-        match self
-            .captured
-            .iter_mut()
-            .find(|(other, _)| Arc::ptr_eq(other, capture))
-        {
-            Some((_, batch)) => batch.push(captured),
-            None => self.captured.push((capture.clone(), vec![captured])),
+        let batch = &mut self.captured[index].1;
+        batch.push(message);
+        if batch.len_bytes() >= CAPTURED_BYTES_MAX {
+            *self.is_full = true;
         }
         true
     }

@@ -49,6 +49,8 @@ pub(crate) const READ_BUFFER_BYTES_MAX: usize = 256 << 10;
 pub(crate) const SHARE_FROM_BYTES: usize = 4 << 10;
 /// Output for one receiver that ends a batch early, in bytes.
 pub(crate) const SCRATCH_BYTES_MAX: usize = 64 << 10;
+/// Messages for one stream that end a publisher's batch early, in bytes.
+pub(crate) const CAPTURED_BYTES_MAX: usize = 256 << 10;
 /// Routes that one publisher remembers.
 pub(crate) const ROUTES_MAX: usize = 1024;
 /// Receivers in all remembered routes of one publisher together.

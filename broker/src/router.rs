@@ -3,6 +3,8 @@
 //! Each publisher (a connection's reader, an in-process client) has a router of its own. It matches, encodes and collects
 //! the output for every receiver; [`Router::flush`] then hands it over: one lock and one wake-up per receiver per batch.
 
+pub(crate) mod answers;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +16,7 @@ use crate::delivery::{InFlight, Outgoing, Receiver};
 use crate::interest::cache::{Route, RouteCache, Target};
 use crate::interest::queue_group::deliver_to_one;
 use crate::interest::subscription::{Sink, Subscription};
-use crate::jetstream::capture::{Capture, Captured};
+use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::limits::STALLS_MAX;
 use crate::proto::encode::{delivery_prefix, no_responders_block};
 use crate::session::connection::{Connection, HandOver};
@@ -43,7 +45,7 @@ pub(crate) struct Router {
     slots: HashMap<u64, usize>,
     receivers_max: usize,
     dirty: Vec<usize>,
-    captured: Vec<(Arc<Capture>, Vec<Captured>)>,
+    captured: Vec<(Arc<Capture>, CapturedBatch)>,
     stalled: Option<Arc<Connection>>,
     is_full: bool,
 }
@@ -394,11 +396,7 @@ impl Router {
         {
             return None;
         }
-        let receivers = &mut self.receivers;
-        let slot = *self.slots.entry(connection.id).or_insert_with(|| {
-            receivers.push(Receiver::new(connection.clone()));
-            receivers.len() - 1
-        });
+        let slot = self.slot(connection);
         Some(Target {
             subscription: subscription.clone(),
             slot,

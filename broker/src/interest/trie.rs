@@ -80,6 +80,19 @@ impl Trie {
         found
     }
 
+    /// Puts the plain subscriptions of a subject into `found` and says how many there are. `None`: more than fit, or a
+    /// queue group among them. Allocates nothing: for subjects that are used once. Not for subjects with an empty token,
+    /// which `*` matches here.
+    pub(crate) fn few<'a>(
+        &'a self,
+        subject: &[u8],
+        found: &mut [Option<&'a Arc<Subscription>>],
+    ) -> Option<usize> {
+        let mut len = 0;
+        self.root.collect_few(Some(subject), found, &mut len)?;
+        Some(len)
+    }
+
     /// Number of subscriptions.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -102,6 +115,30 @@ impl Node {
         }
         if let Some(node) = self.literal.get(token) {
             node.collect(rest, found);
+        }
+    }
+
+    /// As [`Node::collect`], while there is room.
+    fn collect_few<'a>(
+        &'a self,
+        rest: Option<&[u8]>,
+        found: &mut [Option<&'a Arc<Subscription>>],
+        len: &mut usize,
+    ) -> Option<()> {
+        let Some(rest) = rest else {
+            return self.here.collect_few(found, len);
+        };
+        self.tail.collect_few(found, len)?;
+        let (token, rest) = match memchr::memchr(b'.', rest) {
+            Some(dot) => (&rest[..dot], Some(&rest[dot + 1..])),
+            None => (rest, None),
+        };
+        if let Some(star) = &self.star {
+            star.collect_few(rest, found, len)?;
+        }
+        match self.literal.get(token) {
+            Some(node) => node.collect_few(rest, found, len),
+            None => Some(()),
         }
     }
 
@@ -182,6 +219,21 @@ impl Level {
         }
     }
 
+    fn collect_few<'a>(
+        &'a self,
+        found: &mut [Option<&'a Arc<Subscription>>],
+        len: &mut usize,
+    ) -> Option<()> {
+        if !self.queues.is_empty() {
+            return None;
+        }
+        for subscription in &self.plain {
+            *found.get_mut(*len)? = Some(subscription);
+            *len += 1;
+        }
+        Some(())
+    }
+
     fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.queues.is_empty()
     }
@@ -237,6 +289,22 @@ mod tests {
             assert!(plain_ids(&trie, subject).is_empty(), "{subject:?}");
         }
         assert_eq!(plain_ids(&trie, "a.*").len(), 1);
+    }
+
+    #[test]
+    fn a_few_are_found_without_a_list() {
+        let mut trie = Trie::default();
+        for filter in ["a.*", "a.b", "a.>", "b.c"] {
+            trie.insert(subscription(filter, None));
+        }
+        trie.insert(subscription("q.*", Some("g")));
+        let mut found = [None; 3];
+        assert_eq!(trie.few(b"a.b", &mut found), Some(3));
+        let ids: Vec<u64> = found.iter().flatten().map(|one| one.id).collect();
+        assert_eq!(ids.len(), plain_ids(&trie, "a.b").len());
+        assert_eq!(trie.few(b"c", &mut [None; 3]), Some(0));
+        assert_eq!(trie.few(b"a.b", &mut [None; 2]), None);
+        assert_eq!(trie.few(b"q.a", &mut [None; 3]), None);
     }
 
     #[test]

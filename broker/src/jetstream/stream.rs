@@ -12,6 +12,7 @@ use storage::stream::{
 use super::capture::Capture;
 use super::consumer::PullConsumer;
 use super::error::StreamError;
+use super::publish::rules::Rules;
 use crate::account::Account;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::proto::headers::Headers;
@@ -69,7 +70,11 @@ impl std::fmt::Debug for StreamHandle {
 impl StreamHandle {
     pub(crate) fn new(stream: Stream, account: Arc<Account>) -> Self {
         let inner = Inner {
-            capture: Capture::new(stream.clone(), account.clone()),
+            capture: Capture::new(
+                stream.clone(),
+                account.clone(),
+                Rules::from(&*stream.config()),
+            ),
             stream,
             interests: Mutex::default(),
             router: Mutex::new(Router::new(account.clone())),
@@ -103,6 +108,7 @@ impl StreamHandle {
 
     pub(crate) async fn update(&self, config: StreamConfig) -> Result<(), StreamError> {
         self.inner.stream.update(config).await?;
+        self.inner.capture.set_rules(Rules::from(&*self.config()));
         self.start_capture();
         Ok(())
     }

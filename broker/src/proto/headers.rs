@@ -145,7 +145,7 @@ fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Splits a block into its non-empty lines; CR and LF each end one, so a lone one of them hides nothing.
-fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     block
         .split(|byte| matches!(byte, b'\r' | b'\n'))
         .filter(|line| !line.is_empty())
@@ -217,6 +217,43 @@ pub(crate) fn without_status(block: &[u8]) -> Option<Bytes> {
     Some(kept.freeze())
 }
 
+/// A block being made from another one.
+pub(crate) struct BlockEdit(Vec<u8>);
+
+impl BlockEdit {
+    /// Starts with the lines of `block` whose name is not to be dropped.
+    pub(crate) fn without(block: &[u8], is_dropped: impl Fn(&[u8]) -> bool) -> Self {
+        let mut kept = Vec::with_capacity(block.len() + 64);
+        for line in lines(block).filter(|line| !line.starts_with(VERSION.as_bytes())) {
+            let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
+            if !is_dropped(name) {
+                kept.extend_from_slice(line);
+                kept.extend_from_slice(b"\r\n");
+            }
+        }
+        Self(kept)
+    }
+
+    /// Adds a line.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        for part in [name, ": ", &*one_line(value), "\r\n"] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+        self
+    }
+
+    /// The whole block; empty where no line is left.
+    pub(crate) fn finish(self) -> Bytes {
+        if self.0.is_empty() {
+            return Bytes::new();
+        }
+        [VERSION.as_bytes(), b"\r\n", &self.0, b"\r\n"]
+            .concat()
+            .into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +321,22 @@ mod tests {
         assert_eq!(raw_value(block, "Nats-Msg-Id"), Some(&b"x "[..]));
         assert_eq!(raw_value(block, "nats-msg-id"), None);
         assert_eq!(Headers::parse(block).value("Nats-Msg-Id"), Some("x "));
+    }
+
+    #[test]
+    fn blocks_are_edited_line_by_line() {
+        let edit = |block: &[u8]| BlockEdit::without(block, |name| name == b"A");
+        assert_eq!(
+            &edit(b"NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n")
+                .with("C", "3\r\nD: 4")
+                .finish()[..],
+            b"NATS/1.0\r\nB: 2\r\nC: 3  D: 4\r\n\r\n"
+        );
+        assert_eq!(&edit(b"NATS/1.0\r\nA: 1\r\n\r\n").finish()[..], b"");
+        assert_eq!(
+            &edit(b"").with("B", "").finish()[..],
+            b"NATS/1.0\r\nB: \r\n\r\n"
+        );
     }
 
     #[test]

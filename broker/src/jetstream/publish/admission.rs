@@ -1,0 +1,280 @@
+//! A message on its way into a stream: what its headers ask for, and whether the stream's rules allow it.
+//!
+//! Only what depends on the message and the configuration is decided here. What depends on the stream's content (expected
+//! sequences, duplicates, limits) the store decides, in nats-server's order; so a message with two faults of both kinds is
+//! refused for the one found here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use storage::stream::{Append, AppendError, Expected, Rollup, Sequence, SubjectPattern};
+
+use super::headers::PublishHeaders;
+use super::life_time::parse_life_time;
+use super::rules::Rules;
+use crate::jetstream::capture::Captured;
+use crate::jetstream::error_code::{self as code, ApiError};
+use crate::proto::headers::{BlockEdit, without_status};
+
+/// Largest header block a stream takes, in bytes.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// A message that goes to the store.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) append: Append,
+    /// Where the answer goes; empty: nowhere.
+    pub(crate) reply: Bytes,
+}
+
+impl From<&AppendError> for ApiError {
+    fn from(error: &AppendError) -> Self {
+        match error {
+            AppendError::WrongLastSequence { last }
+            | AppendError::WrongLastSubjectSequence { last } => {
+                code::STREAM_WRONG_LAST_SEQUENCE.with(last)
+            }
+            AppendError::WrongLastMessageId { last } => {
+                code::STREAM_WRONG_LAST_MESSAGE_ID.with(last)
+            }
+            AppendError::MessageTooLarge { .. } => code::STREAM_MESSAGE_EXCEEDS_MAXIMUM.into(),
+            AppendError::TtlNotAllowed => code::MESSAGE_TTL_DISABLED.into(),
+            AppendError::RollupNotAllowed => code::STREAM_ROLLUP_FAILED.with(error),
+            AppendError::DiskFull => code::INSUFFICIENT_RESOURCES.into(),
+            _ => code::STREAM_STORE_FAILED.with(error),
+        }
+    }
+}
+
+/// Turns a message into an append.
+///
+/// # Errors
+/// The refusal, and where it is to be sent.
+pub(crate) fn admit(rules: &Rules, message: Captured) -> Result<Admitted, (Bytes, ApiError)> {
+    let reply = match rules.no_ack {
+        true => Bytes::new(),
+        false => message.reply.clone(),
+    };
+    match append_from(rules, message) {
+        Ok(append) => Ok(Admitted { append, reply }),
+        Err(error) => Err((reply, error)),
+    }
+}
+
+fn append_from(rules: &Rules, message: Captured) -> Result<Append, ApiError> {
+    let len = (message.headers.len() + message.payload.len()) as u64;
+    if rules.message_bytes_max.is_some_and(|max| len > max) {
+        return Err(code::STREAM_MESSAGE_EXCEEDS_MAXIMUM.into());
+    }
+    if rules.is_sealed {
+        return Err(code::STREAM_SEALED.into());
+    }
+    let subject = match &rules.transform {
+        Some(transform) => transform.apply(&message.subject).unwrap_or(message.subject),
+        None => message.subject,
+    };
+    let append = Append {
+        subject,
+        payload: message.payload,
+        ..Append::default()
+    };
+    if message.headers.is_empty() {
+        return Ok(append);
+    }
+    with_headers(rules, append, &message.headers)
+}
+
+fn with_headers(rules: &Rules, mut append: Append, block: &Bytes) -> Result<Append, ApiError> {
+    if block.len() > HEADER_BYTES_MAX {
+        return Err(code::STREAM_HEADER_EXCEEDS_MAXIMUM.into());
+    }
+    let headers = PublishHeaders::read(block);
+    if headers.stream_source.is_some() {
+        return Err(code::MESSAGE_SOURCE_HDR_NOT_ALLOWED.into());
+    }
+    if let Some(expected) = headers.expected_stream
+        && expected != rules.name.as_bytes()
+    {
+        return Err(code::STREAM_NOT_MATCH.into());
+    }
+    append.headers = without_status(block).unwrap_or_else(|| block.clone());
+    append.ttl = life_time(rules, &headers)?;
+    if let (Some(ttl), Some(min)) = (append.ttl, rules.life_time_min)
+        && ttl < min
+    {
+        append.ttl = Some(min);
+        append.headers = BlockEdit::without(&append.headers, |name| name == b"Nats-TTL")
+            .with("Nats-TTL", &min.as_secs().to_string())
+            .finish();
+    }
+    append.expected = expected(&headers)?;
+    append.message_id = headers.message_id.map(|id| block.slice_ref(id));
+    append.rollup = rollup(headers.rollup)?;
+    Ok(append)
+}
+
+fn life_time(rules: &Rules, headers: &PublishHeaders<'_>) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = headers.life_time else {
+        return Ok(None);
+    };
+    let ttl = parse_life_time(text).ok_or(code::MESSAGE_TTL_INVALID)?;
+    if !rules.allow_life_time {
+        return Err(code::MESSAGE_TTL_DISABLED.into());
+    }
+    Ok(Some(ttl))
+}
+
+fn rollup(value: Option<&[u8]>) -> Result<Option<Rollup>, ApiError> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.eq_ignore_ascii_case(b"sub") => Ok(Some(Rollup::Subject)),
+        Some(value) if value.eq_ignore_ascii_case(b"all") => Ok(Some(Rollup::All)),
+        Some(other) => {
+            let text = String::from_utf8_lossy(other);
+            let reason = format!("rollup value invalid: {text:?}");
+            Err(code::STREAM_ROLLUP_FAILED.with(reason))
+        }
+    }
+}
+
+fn expected(headers: &PublishHeaders<'_>) -> Result<Expected, ApiError> {
+    let last_subject_sequence = headers.expected_last_subject_sequence.map(sequence);
+    let pattern = headers.expected_last_subject_sequence_subject;
+    if pattern.is_some() && last_subject_sequence.is_none() {
+        return Err(code::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_INVALID.into());
+    }
+    Ok(Expected {
+        last_sequence: headers.expected_last_sequence.map(sequence),
+        last_subject_sequence,
+        last_subject_filter: pattern.and_then(SubjectPattern::parse),
+        last_message_id: headers.expected_last_message_id.map(Bytes::copy_from_slice),
+    })
+}
+
+/// What is no number is a number that no stream will ever have.
+fn sequence(text: &[u8]) -> Sequence {
+    let number = std::str::from_utf8(text).ok().map(str::trim);
+    Sequence(
+        number
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(u64::MAX),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            allow_life_time: true,
+            ..Rules::new("S", None)
+        }
+    }
+
+    fn captured(headers: &str) -> Captured {
+        Captured {
+            subject: Bytes::from_static(b"a"),
+            reply: Bytes::new(),
+            headers: format!("NATS/1.0\r\n{headers}\r\n\r\n").into(),
+            payload: Bytes::new(),
+        }
+    }
+
+    fn admitted(rules: &Rules, headers: &str) -> Append {
+        admit(rules, captured(headers)).expect("admitted").append
+    }
+
+    #[track_caller]
+    fn check_refused(rules: &Rules, headers: &str, err_code: u32) {
+        let (_, refused) = admit(rules, captured(headers)).expect_err("refused");
+        assert_eq!(u32::from(refused.err_code), err_code, "{refused:?}");
+    }
+
+    #[test]
+    fn bad_headers_have_their_codes() {
+        check_refused(&rules(), "Nats-Expected-Stream: T", 10060);
+        check_refused(&rules(), "Nats-TTL: 0", 10165);
+        check_refused(&rules(), "Nats-TTL: 500ms", 10165);
+        check_refused(&rules(), "Nats-TTL: soon", 10165);
+        check_refused(&rules(), "Nats-Rollup: x", 10111);
+        check_refused(&rules(), "Nats-Stream-Source: x", 10227);
+        check_refused(
+            &rules(),
+            "Nats-Expected-Last-Subject-Sequence-Subject: a.*",
+            10193,
+        );
+        check_refused(&rules(), &format!("A: {}", "x".repeat(65_536)), 10097);
+        check_refused(&Rules::new("S", None), "Nats-TTL: 5", 10166);
+        check_refused(&Rules::new("S", None), "Nats-TTL: x", 10165);
+    }
+
+    #[test]
+    fn size_comes_before_everything_and_sealing_before_headers() {
+        let mut rules = rules();
+        rules.is_sealed = true;
+        check_refused(&rules, "Nats-Expected-Stream: T", 10109);
+        rules.message_bytes_max = Some(10);
+        check_refused(&rules, "Nats-Expected-Stream: T", 10054);
+    }
+
+    #[test]
+    fn headers_become_conditions() {
+        let append = admitted(
+            &rules(),
+            "Nats-Msg-Id: x\r\nNats-Expected-Last-Sequence: 4\r\nNats-TTL: 1m30s\r\nNats-Rollup: ALL",
+        );
+        assert_eq!(append.message_id.as_deref(), Some(&b"x"[..]));
+        assert_eq!(append.expected.last_sequence, Some(Sequence(4)));
+        assert_eq!(append.ttl, Some(Duration::from_secs(90)));
+        assert_eq!(append.rollup, Some(Rollup::All));
+        let append = admitted(&rules(), "Nats-Expected-Last-Sequence: x");
+        assert_eq!(append.expected.last_sequence, Some(Sequence(u64::MAX)));
+    }
+
+    #[test]
+    fn a_life_time_shorter_than_the_marker_s_is_raised() {
+        let rules = Rules {
+            life_time_min: Some(Duration::from_secs(10)),
+            ..rules()
+        };
+        let append = admitted(&rules, "A: 1\r\nNats-TTL: 2s\r\nB: 2");
+        assert_eq!(append.ttl, Some(Duration::from_secs(10)));
+        assert_eq!(
+            &append.headers[..],
+            b"NATS/1.0\r\nA: 1\r\nB: 2\r\nNats-TTL: 10\r\n\r\n"
+        );
+        let append = admitted(&rules, "Nats-TTL: 20s");
+        assert_eq!(&append.headers[..], b"NATS/1.0\r\nNats-TTL: 20s\r\n\r\n");
+    }
+
+    #[test]
+    fn item_63_a_stream_without_acknowledgement_never_answers() {
+        let mut message = captured("Nats-Rollup: x");
+        message.reply = Bytes::from_static(b"r");
+        let (reply, _) = admit(&rules(), message.clone()).expect_err("refused");
+        assert_eq!(&reply[..], b"r");
+        let rules = Rules {
+            no_ack: true,
+            ..rules()
+        };
+        let (reply, _) = admit(&rules, message).expect_err("refused");
+        assert_eq!(&reply[..], b"");
+    }
+
+    #[test]
+    fn subjects_are_transformed_before_anything_is_stored() {
+        let rules = Rules {
+            transform: Transform::parse("a.*", "b.$1").ok(),
+            ..rules()
+        };
+        for (published, stored) in [("a.x", "b.x"), ("c.x", "c.x")] {
+            let mut message = captured("");
+            message.subject = published.into();
+            let append = admit(&rules, message).expect("admitted").append;
+            assert_eq!(&append.subject[..], stored.as_bytes());
+        }
+    }
+
+    use crate::transform::Transform;
+}

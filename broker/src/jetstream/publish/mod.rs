@@ -1,0 +1,11 @@
+//! From a publisher into a stream: what headers ask for, what the configuration allows, and what is answered.
+//!
+//! [`headers`] reads a block once; [`admission`] turns a message into an append under the stream's [`rules`]; the store
+//! decides about everything that depends on what it holds already, in the same order as nats-server; [`answer`] is the
+//! PubAck. `Nats-Batch-*` messages wait in [`atomic`] until they are committed together.
+
+pub(crate) mod admission;
+pub(crate) mod answer;
+pub(crate) mod headers;
+pub(crate) mod life_time;
+pub(crate) mod rules;

@@ -1,0 +1,55 @@
+//! What a stream's configuration means for publishers, worked out once per change of it.
+
+use std::time::Duration;
+
+use super::answer::AnswerHead;
+use crate::transform::Transform;
+
+/// The rules of one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) name: String,
+    pub(crate) answer_head: AnswerHead,
+    /// Publishers get no answer, whatever happens.
+    pub(crate) no_ack: bool,
+    pub(crate) is_sealed: bool,
+    /// Largest headers and payload of a message together.
+    pub(crate) message_bytes_max: Option<u64>,
+    pub(crate) allow_life_time: bool,
+    /// A shorter life time is raised to this one: a message must not outlive its own marker.
+    pub(crate) life_time_min: Option<Duration>,
+    pub(crate) allow_counter: bool,
+    pub(crate) allow_atomic: bool,
+    pub(crate) allow_schedules: bool,
+    /// Applied to subjects before anything is stored.
+    pub(crate) transform: Option<Transform>,
+}
+
+impl Rules {
+    /// The rules of a stream that has none.
+    pub(crate) fn new(name: &str, domain: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            answer_head: AnswerHead::new(name, domain),
+            no_ack: false,
+            is_sealed: false,
+            message_bytes_max: None,
+            allow_life_time: false,
+            life_time_min: None,
+            allow_counter: false,
+            allow_atomic: false,
+            allow_schedules: false,
+            transform: None,
+        }
+    }
+}
+
+impl From<&storage::stream::StreamConfig> for Rules {
+    fn from(config: &storage::stream::StreamConfig) -> Self {
+        Self {
+            message_bytes_max: config.message_bytes_max,
+            allow_life_time: config.allow_message_ttl,
+            ..Self::new(&config.name, None)
+        }
+    }
+}
