@@ -1,13 +1,16 @@
 //! Measures natterjack beside nats-server: throughput, latency, memory and start-up.
 //!
 //! Both servers run on loopback at the same time and are measured in turns (A B A B ...), so that whatever else the
-//! machine does hits both. `tests/bench/run` builds and fetches everything and calls this program.
+//! machine does hits both. Streams are measured with the same load on the same disk, beside a nats-server that syncs as well
+//! (`streams`). `tests/bench/run` builds and fetches everything and calls this program.
 
 mod client;
 mod report;
 mod scenario;
 mod server;
+mod streams;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use report::Table;
@@ -16,10 +19,12 @@ use server::Server;
 
 const USAGE: &str = "\
 usage: bench --a COMMAND --b COMMAND [--rounds N] [--scale PERCENT] [--only TEXT] [--websockets N]
+       bench --streams DIR --a COMMAND [--b COMMAND] [--c COMMAND] [--rounds N] [--scale PERCENT] [--only TEXT]
        bench --start COMMAND [--rounds N]
 
 COMMAND is split at blanks; {port} and {ws} become free ports, {conf} a nats-server configuration with WebSocket on {ws}. --a and --b compare two servers, --start measures one
-appliance that prints a banner: time until it is ready, and memory when idle.
+appliance that prints a banner: time until it is ready, and memory when idle. --streams compares servers that store streams:
+{store} becomes a directory of each in DIR, {synced} a nats-server configuration that syncs every message (--c only).
   --token TEXT       CONNECT with this token (server A only)
   --rounds N         turns per figure; the median counts (5)
   --scale PERCENT    of the messages per turn (100)
@@ -29,6 +34,8 @@ appliance that prints a banner: time until it is ready, and memory when idle.
 struct Options {
     a: Option<String>,
     b: Option<String>,
+    c: Option<String>,
+    streams: Option<PathBuf>,
     start: Option<String>,
     token: Option<String>,
     rounds: usize,
@@ -51,6 +58,8 @@ fn options() -> Result<Options, String> {
     let mut options = Options {
         a: None,
         b: None,
+        c: None,
+        streams: None,
         start: None,
         token: None,
         rounds: 5,
@@ -64,6 +73,8 @@ fn options() -> Result<Options, String> {
         match name.as_str() {
             "--a" => options.a = Some(value()?),
             "--b" => options.b = Some(value()?),
+            "--c" => options.c = Some(value()?),
+            "--streams" => options.streams = Some(value()?.into()),
             "--start" => options.start = Some(value()?),
             "--token" => options.token = Some(value()?),
             "--rounds" => options.rounds = number(&value()?)?,
@@ -84,6 +95,9 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 fn run(options: &Options) -> Result<(), String> {
     if let Some(command) = &options.start {
         return server::measure_start(command, options.rounds).map(|table| table.print());
+    }
+    if let Some(store) = &options.streams {
+        return run_streams(options, store);
     }
     let (Some(a), Some(b)) = (&options.a, &options.b) else {
         return Err(USAGE.to_owned());
@@ -113,6 +127,33 @@ fn run(options: &Options) -> Result<(), String> {
     }
     table.print();
     Ok(())
+}
+
+fn run_streams(options: &Options, store: &Path) -> Result<(), String> {
+    let commands = [
+        ("natterjack", &options.a),
+        ("nats-server", &options.b),
+        ("nats-server, `sync_interval: always`", &options.c),
+    ];
+    let mut servers = Vec::new();
+    for (index, (name, command)) in commands.into_iter().enumerate() {
+        let Some(command) = command else { continue };
+        let own = store.join(index.to_string());
+        std::fs::create_dir_all(&own).map_err(|error| format!("{}: {error}", own.display()))?;
+        let mut server = Server::start_with_store(name, command, &own)?;
+        server.is_slow = index == 2;
+        servers.push(server);
+    }
+    if servers.is_empty() {
+        return Err(USAGE.to_owned());
+    }
+    let Options {
+        rounds,
+        scale,
+        only,
+        ..
+    } = options;
+    streams::run(&mut servers, store, *rounds, *scale, only)
 }
 
 /// Runs one scenario in turns and adds its medians to the table.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use crate::report::Table;
 /// A server must accept connections within this time.
 const START_MAX: Duration = Duration::from_secs(20);
 
+/// The unit of processor times in `/proc`, the same on every Linux that matters.
+const TICK: Duration = Duration::from_millis(10);
+
 /// A running server; it is killed when dropped.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
@@ -18,7 +22,20 @@ pub(crate) struct Server {
     /// Where WebSocket connections go, if the command has a place for that port.
     pub(crate) websocket: Option<SocketAddr>,
     pub(crate) token: Option<String>,
+    /// Syncs every message by itself: it is given less to do.
+    pub(crate) is_slow: bool,
+    command: String,
+    places: Places,
     child: Child,
+}
+
+/// What the placeholders of a command stand for.
+#[derive(Clone, Debug)]
+struct Places {
+    tcp: SocketAddr,
+    websocket: Option<SocketAddr>,
+    /// A directory of its own for this server's data.
+    store: Option<PathBuf>,
 }
 
 impl Server {
@@ -34,17 +51,68 @@ impl Server {
         } else {
             None
         };
-        let mut child = spawn(command, tcp, websocket, Stdio::null())?;
-        for address in std::iter::once(tcp).chain(websocket) {
+        let places = Places {
+            tcp,
+            websocket,
+            store: None,
+        };
+        Self::start_at(name, command, token, places)
+    }
+
+    /// Starts a server that keeps its data in `store`.
+    pub(crate) fn start_with_store(
+        name: &'static str,
+        command: &str,
+        store: &Path,
+    ) -> Result<Self, String> {
+        let places = Places {
+            tcp: free_address()?,
+            websocket: None,
+            store: Some(store.to_owned()),
+        };
+        Self::start_at(name, command, None, places)
+    }
+
+    fn start_at(
+        name: &'static str,
+        command: &str,
+        token: Option<String>,
+        places: Places,
+    ) -> Result<Self, String> {
+        let mut child = spawn(command, &places, Stdio::null())?;
+        for address in std::iter::once(places.tcp).chain(places.websocket) {
             wait_until_open(address, &mut child).map_err(|error| format!("{name}: {error}"))?;
         }
         Ok(Self {
             name,
-            tcp,
-            websocket,
+            tcp: places.tcp,
+            websocket: places.websocket,
             token,
+            is_slow: false,
+            command: command.to_owned(),
+            places,
             child,
         })
+    }
+
+    /// Kills the server without a warning and starts it again in the same places.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = spawn(&self.command, &self.places, Stdio::null())?;
+        Ok(())
+    }
+
+    /// Processor time of all its threads since it started.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .map_err(|error| error.to_string())?;
+        // The name in parentheses may hold blanks; user and system time are the 12th and 13th field after it.
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let fields = after.split_ascii_whitespace().skip(11).take(2);
+        let ticks: Option<Vec<u64>> = fields.map(|field| field.parse().ok()).collect();
+        let ticks = ticks.filter(|ticks| ticks.len() == 2).ok_or("no times")?;
+        Ok(TICK * u32::try_from(ticks.iter().sum::<u64>()).map_err(|error| error.to_string())?)
     }
 
     /// A connection that the server has let in, after it took `setup`.
@@ -76,7 +144,12 @@ pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<Table, Strin
     for _ in 0..rounds {
         let (tcp, websocket) = (free_address()?, free_address()?);
         let start = Instant::now();
-        let mut child = spawn(command, tcp, Some(websocket), Stdio::piped())?;
+        let places = Places {
+            tcp,
+            websocket: Some(websocket),
+            store: None,
+        };
+        let mut child = spawn(command, &places, Stdio::piped())?;
         let output = child.stdout.take().expect("standard output is piped");
         let mut first = String::new();
         BufReader::new(output)
@@ -92,16 +165,25 @@ pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<Table, Strin
     Ok(Table::of_start(&ready, &memory))
 }
 
-fn spawn(
-    command: &str,
-    tcp: SocketAddr,
-    websocket: Option<SocketAddr>,
-    stdout: Stdio,
-) -> Result<Child, String> {
+fn spawn(command: &str, places: &Places, stdout: Stdio) -> Result<Child, String> {
+    let Places {
+        tcp,
+        websocket,
+        store,
+    } = places;
     let ws = websocket.map_or_else(String::new, |address| address.port().to_string());
+    let store = store
+        .as_ref()
+        .map_or_else(String::new, |path| path.display().to_string());
     let conf = std::env::temp_dir().join(format!("natterjack-bench-{}.conf", tcp.port()));
-    if command.contains("{conf}") {
-        let text = format!("websocket {{ listen: \"127.0.0.1:{ws}\", no_tls: true }}\n");
+    let text = if command.contains("{conf}") {
+        format!("websocket {{ listen: \"127.0.0.1:{ws}\", no_tls: true }}\n")
+    } else if command.contains("{synced}") {
+        format!("jetstream {{ store_dir: \"{store}\", sync_interval: always }}\n")
+    } else {
+        String::new()
+    };
+    if !text.is_empty() {
         std::fs::write(&conf, text).map_err(|error| format!("{}: {error}", conf.display()))?;
     }
     let conf = conf.display().to_string();
@@ -109,6 +191,8 @@ fn spawn(
         word.replace("{port}", &tcp.port().to_string())
             .replace("{ws}", &ws)
             .replace("{conf}", &conf)
+            .replace("{synced}", &conf)
+            .replace("{store}", &store)
     });
     let program = words.next().ok_or("empty command")?;
     Command::new(&program)
