@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::account::Account;
 use crate::interest::cache::Target;
 use crate::interest::subscription::{Admission, Sink};
+use crate::jetstream::api::{Api, Request, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX};
 use crate::message::Message;
@@ -63,9 +64,11 @@ pub(crate) struct InFlight<'a> {
     pub(crate) account: &'a Account,
     /// Who publishes; `None` in process.
     pub(crate) publisher: Option<&'a Arc<Profile>>,
+    pub(crate) connection: Option<&'a Arc<Connection>>,
     pub(crate) receivers: &'a mut Vec<Receiver>,
     pub(crate) dirty: &'a mut Vec<usize>,
     pub(crate) captured: &'a mut Vec<(Arc<Capture>, CapturedBatch)>,
+    pub(crate) requests: &'a mut Requests,
     pub(crate) is_full: &'a mut bool,
     pub(crate) message: &'a Outgoing<'a>,
     /// The in-process form, made for the first in-process receiver. `Err` if it cannot be made.
@@ -94,6 +97,7 @@ impl InFlight<'_> {
                 None => false,
             },
             Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
+            Sink::Api(api) => self.call(api),
         };
         if admission == Admission::Last {
             self.account.unsubscribe(subscription);
@@ -169,6 +173,23 @@ impl InFlight<'_> {
         if batch.len_bytes() >= CAPTURED_BYTES_MAX {
             *self.is_full = true;
         }
+        true
+    }
+
+    /// A request of the JetStream API; false where nobody is there to answer it.
+    fn call(&mut self, api: &Arc<Api>) -> bool {
+        let message = self.message;
+        let Some(target) = api.target(message.subject) else {
+            return false;
+        };
+        let request = Request {
+            subject: Bytes::copy_from_slice(message.subject),
+            reply: Bytes::copy_from_slice(message.reply),
+            headers: self.owned(0, message.header_len),
+            payload: self.owned(message.header_len, message.body.len()),
+            connection: self.connection.cloned(),
+        };
+        self.requests.push((target, request));
         true
     }
 

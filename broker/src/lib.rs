@@ -41,8 +41,10 @@ pub use auth::{
 pub use client::{Client, Subscription};
 pub use error::{Error, PublishError, RequestError};
 pub use jetstream::{
-    Batch, Bucket, Entry, KeyValue, KvError, Operation, PubAck, PublishOptions, PullConsumer,
-    StreamError, StreamHandle, StreamMessage, Streams, StreamsRoot, Watch,
+    ApiError, Batch, Bucket, Compression, ConsumerLimits, Entry, External, JetStreamConfig,
+    JetStreamLimits, KeyValue, KvError, Nanos, Operation, PersistMode, Placement, PubAck,
+    PublishOptions, PullConsumer, Republish, Retention, StreamConfig, StreamError, StreamHandle,
+    StreamMessage, StreamSource, Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
 };
 pub use limits::Limits;
 pub use listen::websocket::ConnectionInfo;
@@ -50,7 +52,5 @@ pub use message::{Message, Publish};
 pub use monitor::{CloseReason, ConnectionSnapshot, Snapshot};
 pub use proto::headers::Headers;
 pub use server::{Config, SYSTEM_ACCOUNT, Server};
-pub use storage::stream::{
-    Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamConfig, StreamState, SyncPolicy,
-};
+pub use storage::stream::{Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamState};
 pub use subject::{Subject, SubjectError, SubjectFilter};

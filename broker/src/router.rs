@@ -16,6 +16,7 @@ use crate::delivery::{InFlight, Outgoing, Receiver};
 use crate::interest::cache::{Route, RouteCache, Target};
 use crate::interest::queue_group::deliver_to_one;
 use crate::interest::subscription::{Sink, Subscription};
+use crate::jetstream::api::{self, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::limits::STALLS_MAX;
 use crate::proto::encode::{delivery_prefix, no_responders_block};
@@ -46,6 +47,7 @@ pub(crate) struct Router {
     receivers_max: usize,
     dirty: Vec<usize>,
     captured: Vec<(Arc<Capture>, CapturedBatch)>,
+    requests: Requests,
     stalled: Option<Arc<Connection>>,
     is_full: bool,
 }
@@ -62,6 +64,7 @@ impl Router {
             receivers_max: RECEIVERS_MIN,
             dirty: Vec::new(),
             captured: Vec::new(),
+            requests: Vec::new(),
             stalled: None,
             is_full: false,
         }
@@ -133,6 +136,7 @@ impl Router {
             receivers,
             dirty,
             captured,
+            requests,
             is_full,
             ..
         } = self;
@@ -140,9 +144,11 @@ impl Router {
         let mut delivery = InFlight {
             account,
             publisher: own.as_ref().and_then(|(_, profile)| profile.as_ref()),
+            connection: own.as_ref().map(|(connection, _)| connection),
             receivers,
             dirty,
             captured,
+            requests,
             is_full,
             message,
             local: None,
@@ -258,6 +264,7 @@ impl Router {
         for (capture, batch) in self.captured.drain(..) {
             capture.submit(batch);
         }
+        api::dispatch(&mut self.requests);
         let mut own_is_dirty = false;
         let mut dirty = std::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {

@@ -19,6 +19,7 @@ use crate::auth::{Authenticator, ConnectionKind, Identity};
 use crate::client::Client;
 use crate::error::Error;
 use crate::events;
+use crate::jetstream::context::{Context, JetStreamConfig};
 use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::limits::Limits;
 use crate::listen::tcp;
@@ -51,6 +52,8 @@ pub struct Config {
     pub auth_timeout: Duration,
     /// Time for a write to make progress. Default ten seconds.
     pub write_deadline: Duration,
+    /// JetStream's own settings.
+    pub jetstream: JetStreamConfig,
 }
 
 impl Default for Config {
@@ -62,6 +65,7 @@ impl Default for Config {
             ping_max: 2,
             auth_timeout: Duration::from_secs(2),
             write_deadline: Duration::from_secs(10),
+            jetstream: JetStreamConfig::default(),
         }
     }
 }
@@ -117,15 +121,23 @@ impl Server {
     ) -> Self {
         let system = Account::new(SYSTEM_ACCOUNT);
         let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
+        let (stop, tasks, server_id) = (CancellationToken::new(), TaskTracker::new(), server_id());
+        let context = Context {
+            config: config.jetstream.clone(),
+            server_name: config.server_name.clone(),
+            server_id: server_id.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
         let shared = Shared {
             config,
             authenticator,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            stop,
+            tasks,
             counters: Arc::default(),
             nowhere: Account::new(""),
-            streams: Registry::new(streams),
-            server_id: server_id(),
+            streams: Registry::new(streams, context),
+            server_id,
             started: SystemTime::now(),
             listen: Mutex::default(),
             accounts: Mutex::new(accounts),
@@ -141,7 +153,7 @@ impl Server {
         }
     }
 
-    /// Opens all streams of an account and captures their subjects from now on.
+    /// Enables JetStream for an account, opens all its streams and captures their subjects from now on.
     ///
     /// # Errors
     /// A stream's file cannot be read; the others stay open.
@@ -314,7 +326,11 @@ impl Shared {
         let mut accounts = lock(&self.accounts);
         accounts
             .entry_ref(name)
-            .or_insert_with(|| Account::new(name))
+            .or_insert_with(|| {
+                let account = Account::new(name);
+                self.streams.attach(&account);
+                account
+            })
             .clone()
     }
 

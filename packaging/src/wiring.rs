@@ -33,6 +33,7 @@ pub(crate) fn broker(config: &Config) -> broker::Config {
         ping_max: nats.pings_out_max,
         auth_timeout: nats.auth_timeout.0,
         write_deadline: nats.write_deadline.0,
+        ..broker::Config::default()
     }
 }
 

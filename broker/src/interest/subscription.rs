@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::client::local::LocalQueue;
 use crate::client::request::Replies;
+use crate::jetstream::api::Api;
 use crate::jetstream::capture::Capture;
 use crate::session::connection::Connection;
 use crate::session::profile::Profile;
@@ -20,6 +21,8 @@ pub(crate) enum Sink {
     Replies(Arc<Replies>),
     /// A stream.
     Stream(Arc<Capture>),
+    /// The JetStream API.
+    Api(Arc<Api>),
 }
 
 /// A subscription. The trie, routes and the owner share it.

@@ -19,10 +19,14 @@ pub(crate) struct ErrorCode {
 /// A refusal as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{description}")]
-pub(crate) struct ApiError {
-    pub(crate) code: u16,
-    pub(crate) err_code: u16,
-    pub(crate) description: Cow<'static, str>,
+#[non_exhaustive]
+pub struct ApiError {
+    /// In the manner of HTTP.
+    pub code: u16,
+    /// nats-server's own number, which clients compare.
+    pub err_code: u16,
+    /// What is wrong, for people.
+    pub description: Cow<'static, str>,
 }
 
 impl From<ErrorCode> for ApiError {

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{
-    Discard, ReadLimit, Rollup, Sequence, StorageKind, StoredMessage, StreamConfig, SubjectPattern,
-    SyncPolicy,
+    Discard, ReadLimit, Rollup, Sequence, StorageKind, StoredMessage, SubjectPattern,
 };
 
+use super::config::{PersistMode, StreamConfig};
 use super::error::StreamError;
 use super::stream::{PublishOptions, StreamHandle, pattern};
 use crate::proto::headers::{Headers, raw_value};
 
 /// Most values kept per key.
 const HISTORY_MAX: u64 = 64;
-/// Longest duplicate window.
-const DUPLICATE_WINDOW_MAX: Duration = Duration::from_secs(120);
 /// Messages read at once by a watch.
 const WATCH_BATCH: usize = 256;
 
@@ -35,8 +33,8 @@ pub struct Bucket {
     pub bytes_max: Option<u64>,
     /// On disk or in memory.
     pub storage: StorageKind,
-    /// When bytes are forced to the disk.
-    pub sync: SyncPolicy,
+    /// Whether a value is on the disk before it is acknowledged.
+    pub persist_mode: PersistMode,
     /// For people.
     pub description: String,
 }
@@ -51,7 +49,7 @@ impl Bucket {
             value_bytes_max: None,
             bytes_max: None,
             storage: StorageKind::Disk,
-            sync: SyncPolicy::Always,
+            persist_mode: PersistMode::Default,
             description: String::new(),
         }
     }
@@ -61,23 +59,24 @@ impl Bucket {
         if self.name.is_empty() || !self.name.chars().all(is_name) {
             return Err(KvError::InvalidBucket { bucket: self.name });
         }
-        let mut config = StreamConfig::with_name(format!("KV_{}", self.name));
-        config.subjects = vec![format!("$KV.{}.>", self.name)];
-        config.messages_per_subject_max = Some(self.history.clamp(1, HISTORY_MAX));
-        config.age_max = self.ttl;
-        config.message_bytes_max = self.value_bytes_max;
-        config.bytes_max = self.bytes_max;
-        config.storage = self.storage;
-        config.sync = self.sync;
-        config.description = self.description;
-        config.discard = Discard::New;
-        config.allow_rollup = true;
-        config.deny_delete = true;
-        config.allow_message_ttl = true;
-        config.duplicate_window = self
-            .ttl
-            .map_or(DUPLICATE_WINDOW_MAX, |ttl| ttl.min(DUPLICATE_WINDOW_MAX));
-        Ok(config)
+        let limit =
+            |value: Option<u64>| value.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        Ok(StreamConfig {
+            subjects: vec![format!("$KV.{}.>", self.name)],
+            max_msgs_per_subject: self.history.clamp(1, HISTORY_MAX).cast_signed(),
+            max_age: self.ttl.unwrap_or_default().into(),
+            max_msg_size: limit(self.value_bytes_max),
+            max_bytes: limit(self.bytes_max),
+            storage: self.storage,
+            persist_mode: self.persist_mode,
+            description: self.description,
+            discard: Discard::New,
+            allow_rollup_hdrs: true,
+            deny_delete: true,
+            allow_direct: true,
+            allow_msg_ttl: true,
+            ..StreamConfig::with_name(format!("KV_{}", self.name))
+        })
     }
 }
 

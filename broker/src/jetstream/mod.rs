@@ -1,17 +1,32 @@
-//! Streams as the rest of the broker sees them: capture by subject, acknowledgement, consumers with a durable cursor, and
-//! key-value buckets. The only part that touches storage.
+//! JetStream: streams that capture subjects, consumers that deliver from them, and the API that manages both. The only part
+//! of the broker that touches storage.
 
+pub(crate) mod api;
 pub(crate) mod capture;
+pub(crate) mod config;
 mod consumer;
+pub(crate) mod context;
 mod error;
 pub(crate) mod error_code;
 pub(crate) mod kv;
+pub(crate) mod limits;
+mod owner;
 pub(crate) mod publish;
 pub(crate) mod registry;
 mod stream;
+mod streams;
+
+pub use self::config::{
+    Compression, ConsumerLimits, External, Nanos, PersistMode, Placement, Republish, Retention,
+    StreamConfig, StreamSource, SubjectTransform, Timestamp,
+};
 
 pub use self::consumer::{Batch, PullConsumer, StreamMessage};
+pub use self::context::JetStreamConfig;
 pub use self::error::StreamError;
+pub use self::error_code::ApiError;
 pub use self::kv::{Bucket, Entry, KeyValue, KvError, Operation, Watch};
-pub use self::registry::{Streams, StreamsRoot};
+pub use self::limits::JetStreamLimits;
+pub use self::registry::StreamsRoot;
 pub use self::stream::{PubAck, PublishOptions, StreamHandle};
+pub use self::streams::Streams;

@@ -1,17 +1,20 @@
-//! The streams of all accounts: making, opening, finding, removing.
+//! The streams of all accounts: opening them at the start, closing them at the end, and one account's in between.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
-use storage::stream::{StoreOptions, StreamConfig, StreamStore};
+use storage::stream::{StorageKind, StoreOptions, StreamStore};
 
+use super::api::Api;
+use super::config::{StreamConfig, Timestamp};
+use super::context::Context;
 use super::error::StreamError;
-use super::kv::{Bucket, KeyValue, KvError};
+use super::owner::Owner;
 use super::stream::StreamHandle;
 use crate::account::Account;
 use crate::error::Error;
-use crate::server::Shared;
+use crate::server::SYSTEM_ACCOUNT;
 use crate::subject;
 
 /// Where the streams of an account are kept.
@@ -30,20 +33,12 @@ impl std::fmt::Debug for StreamsRoot {
     }
 }
 
-/// All streams of a server.
+/// JetStream of a server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     root: Option<StreamsRoot>,
-    accounts: Mutex<HashMap<String, Arc<AccountStreams>>>,
-}
-
-/// The streams of one account.
-#[derive(Debug)]
-struct AccountStreams {
-    store: StreamStore,
-    open: Mutex<HashMap<String, StreamHandle>>,
-    /// Held while a stream is made, changed or removed, so that two of them cannot take the same subjects.
-    changes: tokio::sync::Mutex<()>,
+    context: Arc<Context>,
+    accounts: Mutex<HashMap<String, Arc<Api>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,208 +46,238 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Registry {
-    pub(crate) fn new(root: Option<StreamsRoot>) -> Self {
+    pub(crate) fn new(root: Option<StreamsRoot>, context: Context) -> Self {
         Self {
             root,
+            context: Arc::new(context),
             accounts: Mutex::default(),
         }
     }
 
-    fn account(&self, name: &str) -> Result<Arc<AccountStreams>, StreamError> {
-        let root = self.root.as_ref().ok_or(StreamError::Disabled)?;
-        let mut accounts = lock(&self.accounts);
-        if let Some(account) = accounts.get(name) {
-            return Ok(account.clone());
+    /// Gives a new account its API, which refuses until JetStream is enabled for it. The system account has none, and
+    /// neither has a server without streams.
+    pub(crate) fn attach(&self, account: &Arc<Account>) {
+        if self.root.is_some() && account.name != SYSTEM_ACCOUNT {
+            let api = Api::attach(account, &self.context);
+            lock(&self.accounts).insert(account.name.clone(), api);
         }
-        let store = StreamStore::open(&(root.0)(name), StoreOptions::default())?;
-        let account = Arc::new(AccountStreams {
+    }
+
+    /// The streams of an account for which JetStream is enabled.
+    pub(crate) fn find(&self, account: &str) -> Option<Arc<AccountStreams>> {
+        lock(&self.accounts).get(account)?.streams().cloned()
+    }
+
+    /// Enables JetStream for an account. Needs the runtime: requests are answered by a task.
+    pub(crate) fn enable(
+        &self,
+        account: &Arc<Account>,
+    ) -> Result<Arc<AccountStreams>, StreamError> {
+        let root = self.root.as_ref().ok_or(StreamError::Disabled)?;
+        let accounts = lock(&self.accounts);
+        let api = accounts.get(&account.name).ok_or(StreamError::Disabled)?;
+        if let Some(streams) = api.streams() {
+            return Ok(streams.clone());
+        }
+        let store = StreamStore::open(&(root.0)(&account.name), StoreOptions::default())?;
+        let streams = Arc::new(AccountStreams {
+            account: account.clone(),
+            context: self.context.clone(),
             store,
             open: Mutex::default(),
             changes: tokio::sync::Mutex::new(()),
         });
-        accounts.insert(name.to_owned(), account.clone());
-        Ok(account)
+        api.enable(streams.clone());
+        Ok(streams)
     }
 
-    /// Opens everything that is on disk for an account and starts capturing.
+    /// Enables JetStream for an account, opens everything that is on disk for it and starts capturing.
     pub(crate) async fn open_all(&self, account: &Arc<Account>) -> Result<(), Error> {
-        let streams = self.account(&account.name)?;
-        let _changes = streams.changes.lock().await;
-        for stream in streams.store.open_all().await.map_err(StreamError::from)? {
-            let name = stream.config().name.clone();
-            if !lock(&streams.open).contains_key(&name) {
-                let handle = StreamHandle::new(stream, account.clone());
-                handle.start_capture();
-                lock(&streams.open).insert(name, handle);
-            }
-        }
-        Ok(())
+        let streams = self.enable(account)?;
+        streams.open_all().await.map_err(Error::from)
     }
 
     /// Ends capturing, commits what was taken and closes all streams.
     pub(crate) async fn shutdown(&self) {
-        let accounts: Vec<_> = lock(&self.accounts)
-            .drain()
-            .map(|(_, account)| account)
-            .collect();
-        for account in accounts {
-            let open: Vec<_> = lock(&account.open)
-                .drain()
-                .map(|(_, handle)| handle)
-                .collect();
-            for handle in &open {
-                handle.stop_capture();
+        let accounts: Vec<_> = lock(&self.accounts).drain().map(|(_, api)| api).collect();
+        for api in accounts {
+            api.detach();
+            if let Some(streams) = api.streams() {
+                streams.shutdown().await;
             }
-            account.store.shutdown().await;
         }
     }
 }
 
-/// The streams of one account, for code inside the process.
-#[derive(Clone)]
-pub struct Streams {
-    server: Arc<Shared>,
+/// The streams of one account.
+pub(crate) struct AccountStreams {
     account: Arc<Account>,
+    context: Arc<Context>,
+    store: StreamStore,
+    open: Mutex<HashMap<String, StreamHandle>>,
+    /// Held while a stream is made, changed or removed, so that two of them cannot take the same subjects.
+    changes: tokio::sync::Mutex<()>,
 }
 
-impl std::fmt::Debug for Streams {
+impl std::fmt::Debug for AccountStreams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streams")
+        f.debug_struct("AccountStreams")
             .field("account", &self.account.name)
             .finish_non_exhaustive()
     }
 }
 
-impl Streams {
-    pub(crate) fn new(server: Arc<Shared>, account: Arc<Account>) -> Self {
-        Self { server, account }
+/// What an account uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) memory_bytes: u64,
+    pub(crate) storage_bytes: u64,
+    /// What memory streams may grow to, as far as they say.
+    pub(crate) memory_reserved: u64,
+    pub(crate) storage_reserved: u64,
+    pub(crate) streams: usize,
+    pub(crate) consumers: usize,
+}
+
+impl AccountStreams {
+    async fn open_all(&self) -> Result<(), StreamError> {
+        let _changes = self.changes.lock().await;
+        for stream in self.store.open_all().await? {
+            let name = stream.config().name.clone();
+            if self.find(&name).is_none() {
+                let handle = StreamHandle::open(stream, self.account.clone()).await?;
+                handle.start_capture();
+                lock(&self.open).insert(name, handle);
+            }
+        }
+        Ok(())
     }
 
-    /// Makes a stream, or finds the one that exists with the same configuration. It captures its subjects from now on.
-    ///
-    /// # Errors
-    /// [`StreamError::NameInUse`] where one exists with another configuration, [`StreamError::SubjectsOverlap`] where
-    /// another stream takes a subject, and what storage says about the configuration.
-    pub async fn create(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
-        let streams = self.server.streams.account(&self.account.name)?;
-        let _changes = streams.changes.lock().await;
-        if let Some(handle) = find(&streams, &config.name) {
-            return if *handle.config() == config {
-                Ok(handle)
-            } else {
-                Err(StreamError::NameInUse { name: config.name })
-            };
+    async fn shutdown(&self) {
+        let open: Vec<_> = lock(&self.open).drain().map(|(_, handle)| handle).collect();
+        for handle in &open {
+            handle.stop();
         }
-        self.make(&streams, config).await
-    }
-
-    /// Makes a stream, or gives the one that exists this configuration.
-    ///
-    /// # Errors
-    /// As [`Streams::create`], and where the change is not allowed.
-    pub async fn create_or_update(
-        &self,
-        config: StreamConfig,
-    ) -> Result<StreamHandle, StreamError> {
-        let streams = self.server.streams.account(&self.account.name)?;
-        let _changes = streams.changes.lock().await;
-        let Some(handle) = find(&streams, &config.name) else {
-            return self.make(&streams, config).await;
-        };
-        if *handle.config() != config {
-            check_overlap(&streams, &config)?;
-            handle.update(config).await?;
-        }
-        Ok(handle)
+        self.store.shutdown().await;
     }
 
     /// An open stream by name.
-    #[must_use]
-    pub fn stream(&self, name: &str) -> Option<StreamHandle> {
-        let streams = self.server.streams.account(&self.account.name).ok()?;
-        find(&streams, name)
+    pub(crate) fn find(&self, name: &str) -> Option<StreamHandle> {
+        lock(&self.open).get(name).cloned()
     }
 
-    /// The names of all open streams, sorted.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        let Ok(streams) = self.server.streams.account(&self.account.name) else {
-            return Vec::new();
+    /// All open streams, by name.
+    pub(crate) fn all(&self) -> Vec<StreamHandle> {
+        let mut all: Vec<_> = lock(&self.open)
+            .iter()
+            .map(|(name, handle)| (name.clone(), handle.clone()))
+            .collect();
+        all.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        all.into_iter().map(|(_, handle)| handle).collect()
+    }
+
+    /// What the account uses now.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        for stream in lock(&self.open).values() {
+            let config = stream.config();
+            let (bytes, reserved) = match config.storage {
+                StorageKind::Disk => (&mut usage.storage_bytes, &mut usage.storage_reserved),
+                StorageKind::Memory => (&mut usage.memory_bytes, &mut usage.memory_reserved),
+            };
+            *bytes += stream.state().bytes;
+            *reserved += u64::try_from(config.max_bytes).unwrap_or(0);
+            usage.streams += 1;
+            usage.consumers += stream.consumers().len();
+        }
+        usage
+    }
+
+    /// Makes a stream, or finds the one that exists with the same configuration. It captures its subjects from now on.
+    pub(crate) async fn create(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+        let _changes = self.changes.lock().await;
+        let config = config.normalise();
+        let Some(handle) = self.find(&config.name) else {
+            return self.make(config).await;
         };
-        let mut names: Vec<String> = lock(&streams.open).keys().cloned().collect();
-        names.sort_unstable();
-        names
+        if *handle.config() == config {
+            Ok(handle)
+        } else {
+            Err(StreamError::NameInUse { name: config.name })
+        }
+    }
+
+    /// Changes a stream.
+    pub(crate) async fn update(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+        let _changes = self.changes.lock().await;
+        let Some(handle) = self.find(&config.name) else {
+            return Err(StreamError::NotFound { name: config.name });
+        };
+        self.change(&handle, config.normalise()).await?;
+        Ok(handle)
+    }
+
+    /// Makes a stream, or gives the one that exists this configuration.
+    pub(crate) async fn create_or_update(
+        &self,
+        config: StreamConfig,
+    ) -> Result<StreamHandle, StreamError> {
+        let _changes = self.changes.lock().await;
+        let config = config.normalise();
+        let Some(handle) = self.find(&config.name) else {
+            return self.make(config).await;
+        };
+        self.change(&handle, config).await?;
+        Ok(handle)
     }
 
     /// Removes a stream and everything in it; false if there was none.
-    ///
-    /// # Errors
-    /// The file cannot be removed.
-    pub async fn remove(&self, name: &str) -> Result<bool, StreamError> {
-        let streams = self.server.streams.account(&self.account.name)?;
-        let _changes = streams.changes.lock().await;
-        let Some(handle) = lock(&streams.open).remove(name) else {
+    pub(crate) async fn remove(&self, name: &str) -> Result<bool, StreamError> {
+        let _changes = self.changes.lock().await;
+        let Some(handle) = lock(&self.open).remove(name) else {
             return Ok(false);
         };
-        handle.stop_capture();
-        Ok(streams.store.remove(name).await?)
+        handle.stop();
+        Ok(self.store.remove(name).await?)
     }
 
-    /// Makes or opens a key-value bucket; an existing one gets this configuration.
-    ///
-    /// # Errors
-    /// The bucket's name is malformed, or the stream cannot be made.
-    pub async fn kv(&self, bucket: Bucket) -> Result<KeyValue, KvError> {
-        let name = bucket.name.clone();
-        let handle = self.create_or_update(bucket.into_stream_config()?).await?;
-        Ok(KeyValue::new(name, handle))
-    }
-
-    async fn make(
-        &self,
-        streams: &AccountStreams,
-        config: StreamConfig,
-    ) -> Result<StreamHandle, StreamError> {
-        check_overlap(streams, &config)?;
+    async fn make(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+        self.check_overlap(&config)?;
         let name = config.name.clone();
-        let stream = streams.store.create(config).await?;
-        let handle = StreamHandle::new(stream, self.account.clone());
+        let owner = Owner {
+            config,
+            created: Timestamp::now(),
+        };
+        let stream = self.store.create(owner.to_storage()).await?;
+        let handle = StreamHandle::open(stream, self.account.clone()).await?;
         handle.start_capture();
-        lock(&streams.open).insert(name, handle.clone());
+        lock(&self.open).insert(name, handle.clone());
         Ok(handle)
     }
-}
 
-fn find(streams: &AccountStreams, name: &str) -> Option<StreamHandle> {
-    lock(&streams.open).get(name).cloned()
-}
-
-/// A subject belongs to one stream at most, and once.
-fn check_overlap(streams: &AccountStreams, config: &StreamConfig) -> Result<(), StreamError> {
-    let error = |other: &str| StreamError::SubjectsOverlap {
-        name: config.name.clone(),
-        other: other.to_owned(),
-    };
-    let overlap =
-        |left: &String, right: &String| subject::overlap(left.as_bytes(), right.as_bytes());
-    for (index, mine) in config.subjects.iter().enumerate() {
-        if config.subjects[..index]
-            .iter()
-            .any(|earlier| overlap(mine, earlier))
-        {
-            return Err(error(&config.name));
+    async fn change(&self, handle: &StreamHandle, config: StreamConfig) -> Result<(), StreamError> {
+        if *handle.config() == config {
+            return Ok(());
         }
-        for (name, handle) in lock(&streams.open).iter() {
-            if *name != config.name
-                && handle
-                    .config()
-                    .subjects
-                    .iter()
-                    .any(|theirs| overlap(mine, theirs))
-            {
-                return Err(error(name));
+        self.check_overlap(&config)?;
+        handle.update(config).await
+    }
+
+    /// A subject belongs to one stream at most.
+    fn check_overlap(&self, config: &StreamConfig) -> Result<(), StreamError> {
+        let overlaps = |theirs: &String| {
+            let theirs = theirs.as_bytes();
+            let mut mine = config.subjects.iter();
+            mine.any(|mine| subject::overlap(mine.as_bytes(), theirs))
+        };
+        for (other, handle) in lock(&self.open).iter() {
+            if *other != config.name && handle.config().subjects.iter().any(overlaps) {
+                return Err(StreamError::SubjectsOverlap {
+                    name: config.name.clone(),
+                    other: other.clone(),
+                });
             }
         }
+        Ok(())
     }
-    Ok(())
 }

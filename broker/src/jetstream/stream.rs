@@ -1,17 +1,19 @@
 //! One stream, for code inside the process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{
-    Append, Expected, Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamConfig,
-    StreamState, SubjectPattern,
+    Append, Expected, Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamState,
+    SubjectPattern,
 };
 
 use super::capture::Capture;
-use super::consumer::PullConsumer;
+use super::config::{StreamConfig, Timestamp};
+use super::consumer::{Consumers, PullConsumer};
 use super::error::StreamError;
+use super::owner::Owner;
 use super::publish::rules::Rules;
 use crate::account::Account;
 use crate::interest::subscription::{Sink, Subscription};
@@ -54,6 +56,9 @@ pub struct StreamHandle {
 struct Inner {
     stream: Stream,
     account: Arc<Account>,
+    config: RwLock<Arc<StreamConfig>>,
+    created: Timestamp,
+    consumers: Consumers,
     capture: Arc<Capture>,
     interests: Mutex<Vec<Arc<Subscription>>>,
     router: Mutex<Router>,
@@ -68,21 +73,25 @@ impl std::fmt::Debug for StreamHandle {
 }
 
 impl StreamHandle {
-    pub(crate) fn new(stream: Stream, account: Arc<Account>) -> Self {
+    /// Takes over an open stream and brings its consumers back.
+    ///
+    /// # Errors
+    /// What is stored beside the stream cannot be read.
+    pub(crate) async fn open(stream: Stream, account: Arc<Account>) -> Result<Self, StreamError> {
+        let owner = Owner::read(&stream.config())?;
         let inner = Inner {
-            capture: Capture::new(
-                stream.clone(),
-                account.clone(),
-                Rules::from(&*stream.config()),
-            ),
+            capture: Capture::new(stream.clone(), account.clone(), Rules::from(&owner.config)),
+            config: RwLock::new(Arc::new(owner.config)),
+            created: owner.created,
+            consumers: Consumers::open(&stream).await?,
             stream,
             interests: Mutex::default(),
             router: Mutex::new(Router::new(account.clone())),
             account,
         };
-        Self {
+        Ok(Self {
             inner: Arc::new(inner),
-        }
+        })
     }
 
     /// Subscribes the stream to its subjects.
@@ -106,11 +115,43 @@ impl StreamHandle {
         }
     }
 
+    /// Takes a configuration that was checked. Lowered limits apply at once.
+    ///
+    /// # Errors
+    /// Storage refuses it or failed; the old one is in force then.
     pub(crate) async fn update(&self, config: StreamConfig) -> Result<(), StreamError> {
-        self.inner.stream.update(config).await?;
+        let owner = Owner {
+            config,
+            created: self.inner.created,
+        };
+        self.inner.stream.update(owner.to_storage()).await?;
+        let old = self.config();
+        *self
+            .inner
+            .config
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(owner.config);
         self.inner.capture.set_rules(Rules::from(&*self.config()));
-        self.start_capture();
+        if old.subjects != self.config().subjects {
+            self.start_capture();
+        }
         Ok(())
+    }
+
+    /// Ends capture and consumers: the stream closes or is removed.
+    pub(crate) fn stop(&self) {
+        self.stop_capture();
+        self.inner.consumers.stop();
+    }
+
+    /// The consumers of the stream.
+    pub(crate) fn consumers(&self) -> &Consumers {
+        &self.inner.consumers
+    }
+
+    /// When it was made.
+    pub(crate) fn created(&self) -> Timestamp {
+        self.inner.created
     }
 
     fn lock_interests(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Subscription>>> {
@@ -127,7 +168,11 @@ impl StreamHandle {
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> Arc<StreamConfig> {
-        self.inner.stream.config()
+        self.inner
+            .config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Stores a message and waits until it is durable; then plain subscribers of its subject get it too.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The nats-server version whose behaviour is implemented: clients decide by it what they may use.
 pub(crate) const COMPATIBLE_VERSION: &str = "2.14.0";
 /// The JetStream API level that goes with it.
-const API_LEVEL: u32 = 4;
+pub(crate) const API_LEVEL: u32 = 4;
 
 /// What the server says about itself.
 #[derive(Debug, Clone, Serialize)]

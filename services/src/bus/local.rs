@@ -5,11 +5,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broker::{Client, Headers, KeyValue, PublishOptions, PullConsumer, StreamError, StreamHandle};
+use broker::{
+    Client, Headers, KeyValue, PublishOptions, PullConsumer, StreamConfig, StreamError,
+    StreamHandle,
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use storage::stream::{AppendError, Sequence, StorageKind, StoredMessage, StreamConfig};
+use storage::stream::{AppendError, Sequence, StorageKind, StoredMessage};
 
 use super::{
     Append, Appended, Bucket, BucketConfig, Bus, BusError, Follower, Record, StreamStart,
@@ -111,8 +114,8 @@ impl Bus for LocalBus {
     ) -> Result<(), BusError> {
         let mut config = StreamConfig::with_name(name);
         config.subjects = vec![subjects::MESSAGES.to_owned()];
-        config.messages_max = Some(messages_max);
-        config.duplicate_window = duplicate_window;
+        config.max_msgs = i64::try_from(messages_max).unwrap_or(i64::MAX);
+        config.duplicate_window = duplicate_window.into();
         let opened = self.chat.streams().create_or_update(config).await;
         opened.map(drop).map_err(failed("open a stream"))
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::AnswerHead;
+use crate::jetstream::config::StreamConfig;
 use crate::transform::Transform;
 
 /// The rules of one stream.
@@ -44,11 +45,16 @@ impl Rules {
     }
 }
 
-impl From<&storage::stream::StreamConfig> for Rules {
-    fn from(config: &storage::stream::StreamConfig) -> Self {
+impl From<&StreamConfig> for Rules {
+    fn from(config: &StreamConfig) -> Self {
         Self {
-            message_bytes_max: config.message_bytes_max,
-            allow_life_time: config.allow_message_ttl,
+            no_ack: config.no_ack,
+            is_sealed: config.sealed,
+            message_bytes_max: u64::try_from(config.max_msg_size).ok(),
+            allow_life_time: config.allow_msg_ttl,
+            allow_counter: config.allow_msg_counter,
+            allow_atomic: config.allow_atomic,
+            allow_schedules: config.allow_msg_schedules,
             ..Self::new(&config.name, None)
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use storage::stream::{Cursor, ReadLimit, Sequence, StoredMessage, Stream, SubjectPattern};
 use tokio::time::Instant;
 
-use super::error::StreamError;
+use crate::jetstream::StreamError;
 use crate::proto::headers::Headers;
 
 /// A message read from a stream.

@@ -1,0 +1,126 @@
+//! Bodies of requests: JSON that is read as strictly as nats-server reads it.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::jetstream::error_code::{self as code, ApiError};
+
+/// Largest body of an API request, in bytes. The largest sensible ones hold a stream's metadata.
+pub(crate) const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// Reads the body of a request that must have one.
+///
+/// # Errors
+/// It is no JSON of this type, or in `strict` mode has a member that the type does not know.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8], strict: bool) -> Result<T, ApiError> {
+    from_value(parse(body)?, strict)
+}
+
+/// Reads the body of a request that may be empty.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_or_default<T: DeserializeOwned + Default>(
+    body: &[u8],
+    strict: bool,
+) -> Result<T, ApiError> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    decode(body, strict)
+}
+
+/// Reads JSON without its nulls: to Go a null member is one that is not there.
+///
+/// # Errors
+/// It is no JSON, or too large.
+pub(crate) fn parse(body: &[u8]) -> Result<Value, ApiError> {
+    if body.len() > REQUEST_BYTES_MAX {
+        return Err(code::BAD_REQUEST.into());
+    }
+    if body.trim_ascii().is_empty() {
+        return Err(code::INVALID_JSON.with("unexpected end of JSON input"));
+    }
+    let mut value = serde_json::from_slice(body).map_err(invalid)?;
+    drop_nulls(&mut value);
+    Ok(value)
+}
+
+/// Reads a part of a request.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value, strict: bool) -> Result<T, ApiError> {
+    let mut unknown = None;
+    let decoded = serde_ignored::deserialize(value, |path| {
+        if let serde_ignored::Path::Map { key, .. } = path {
+            unknown.get_or_insert(key);
+        }
+    });
+    let decoded = decoded.map_err(invalid)?;
+    match unknown {
+        Some(key) if strict => {
+            Err(code::INVALID_JSON.with(format_args!("json: unknown field {key:?}")))
+        }
+        _ => Ok(decoded),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
+fn invalid(error: serde_json::Error) -> ApiError {
+    code::INVALID_JSON.with(error)
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jetstream::config::StreamConfig;
+
+    fn refused(body: &str) -> String {
+        let error = decode::<StreamConfig>(body.as_bytes(), true).expect_err("refused");
+        assert_eq!(error.err_code, 10025);
+        error.description.into_owned()
+    }
+
+    #[test]
+    fn item_72_an_unknown_member_is_named() {
+        assert_eq!(
+            refused(r#"{"name":"S","bogus":1}"#),
+            r#"invalid JSON: json: unknown field "bogus""#
+        );
+        assert_eq!(
+            refused(r#"{"name":"S","consumer_limits":{"x":{}}}"#),
+            r#"invalid JSON: json: unknown field "x""#
+        );
+        let lenient = decode::<StreamConfig>(br#"{"name":"S","bogus":1}"#, false);
+        assert_eq!(lenient.expect("accepted").name, "S");
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let body = br#"{"name":"S","subjects":null,"placement":null,"max_age":null}"#;
+        let config: StreamConfig = decode(body, true).expect("accepted");
+        assert_eq!(config, StreamConfig::with_name("S"));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        assert_eq!(refused(""), "invalid JSON: unexpected end of JSON input");
+        assert!(refused("hello").starts_with("invalid JSON: "));
+        assert!(refused(r#"{"name":7}"#).starts_with("invalid JSON: "));
+        let large = vec![b' '; REQUEST_BYTES_MAX + 1];
+        let error = decode::<StreamConfig>(&large, true).expect_err("too large");
+        assert_eq!(error.err_code, 10003);
+    }
+}
