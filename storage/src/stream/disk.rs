@@ -9,14 +9,11 @@
 //! spares the walk through the file after a crash, is on for every commit once the file is large
 //! enough for that walk to be felt: recovery needs it on the *last* commit, whichever that is.
 
-use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use redb::backends::FileBackend;
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
 };
@@ -24,6 +21,7 @@ use redb::{
 use crate::Error;
 use crate::data_dir::io_error;
 
+use super::files::{Files, SystemFiles, Watched, WatchedFile};
 use super::frozen::Frozen;
 use super::log::{Log, Touch};
 use super::record::{self, BadRecord, Block};
@@ -44,8 +42,6 @@ const CACHE_BYTES: usize = 1024 * 1024;
 /// From this file size on every commit is made with quick-repair. Below it a repair after a crash
 /// takes well under a tenth of a second, and small streams commit faster without.
 const QUICK_REPAIR_FROM_BYTES: u64 = 32 * 1024 * 1024;
-/// How often the file size is looked at, in commits.
-const SIZE_EVERY_COMMITS: u64 = 64;
 
 /// Everything one commit changes.
 #[derive(Debug, Default)]
@@ -61,43 +57,42 @@ pub(super) struct Changes {
     pub(super) durable: bool,
 }
 
-/// Opens the bytes beneath a stream; tests put failing disks here.
-pub(crate) type Opener = dyn Fn(&Path) -> Result<Box<dyn StorageBackend>, Error> + Send + Sync;
-
 /// An open stream file.
 pub(super) struct Disk {
     path: Mutex<PathBuf>,
-    opener: Arc<Opener>,
+    options: DiskOptions,
     database: Mutex<Option<Arc<Database>>>,
-    commits: AtomicU64,
-    file_bytes: AtomicU64,
+    watched: Mutex<Arc<Watched>>,
 }
 
-/// Opens a file that only its owner may read.
-pub(crate) fn open_file(path: &Path) -> Result<Box<dyn StorageBackend>, Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options
-        .open(path)
-        .map_err(|source| io_error(path, source))?;
-    let backend = FileBackend::new(file).map_err(|error| sort(path, error))?;
-    Ok(Box::new(backend))
+/// How stream files are opened.
+#[derive(Clone)]
+pub(crate) struct DiskOptions {
+    pub(crate) files: Arc<dyn Files>,
+    /// From this file size on every commit is made with quick-repair.
+    pub(crate) quick_repair_from_bytes: u64,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            files: Arc::new(SystemFiles),
+            quick_repair_from_bytes: QUICK_REPAIR_FROM_BYTES,
+        }
+    }
 }
 
 impl Disk {
     /// Opens the file, repairing it if it was not closed.
-    pub(super) fn open(path: &Path, opener: Arc<Opener>) -> Result<Self, Error> {
-        let database = open_database(path, opener(path)?)?;
-        let disk = Self {
+    pub(super) fn open(path: &Path, options: DiskOptions) -> Result<Self, Error> {
+        let file = options.files.open(path)?;
+        let (database, watched) = open_database(path, file)?;
+        Ok(Self {
             path: Mutex::new(path.to_path_buf()),
-            opener,
+            options,
             database: Mutex::new(Some(Arc::new(database))),
-            commits: AtomicU64::new(0),
-            file_bytes: AtomicU64::new(0),
-        };
-        Ok(disk)
+            watched: Mutex::new(watched),
+        })
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -131,6 +126,7 @@ impl Disk {
         let path = self.path();
         catch_unwind(AssertUnwindSafe(|| self.commit_checked(changes)))
             .unwrap_or_else(|_| Err(corrupt(&path, "the database can not be written")))
+            .map_err(|error| self.first_failure(error))
     }
 
     /// The records of a block; `None` when it is gone.
@@ -192,11 +188,6 @@ impl Disk {
         Ok(consumers)
     }
 
-    /// Size of the file.
-    pub(super) fn file_bytes(&self) -> u64 {
-        std::fs::metadata(self.path()).map_or(0, |meta| meta.len())
-    }
-
     /// One cursor.
     pub(super) fn cursor(&self, name: &str) -> Result<Option<Cursor>, Error> {
         let database = self.database()?;
@@ -231,8 +222,10 @@ impl Disk {
         // Dropped first: the old handle holds the file's lock.
         self.close();
         let path = self.path();
-        let database = open_database(&path, wrap((self.opener)(&path)?))?;
+        let file = wrap(self.options.files.open(&path)?);
+        let (database, watched) = open_database(&path, file)?;
         *lock(&self.database) = Some(Arc::new(database));
+        *lock(&self.watched) = watched;
         Ok(())
     }
 
@@ -294,7 +287,8 @@ impl Disk {
         let mut write = database.begin_write().map_err(|e| sort(e.into()))?;
         if changes.durable {
             write.set_two_phase_commit(true);
-            write.set_quick_repair(self.wants_quick_repair());
+            let large = self.file_bytes() >= self.options.quick_repair_from_bytes;
+            write.set_quick_repair(large);
         } else {
             write
                 .set_durability(Durability::None)
@@ -304,12 +298,35 @@ impl Disk {
         write.commit().map_err(|e| sort(e.into()))
     }
 
-    fn wants_quick_repair(&self) -> bool {
-        let commits = self.commits.fetch_add(1, Ordering::Relaxed);
-        if commits.is_multiple_of(SIZE_EVERY_COMMITS) {
-            self.file_bytes.store(self.file_bytes(), Ordering::Relaxed);
+    /// Present size of the file.
+    pub(super) fn file_bytes(&self) -> u64 {
+        lock(&self.watched).len()
+    }
+
+    /// The failure that stopped the file. redb names it once, and maybe to a reader.
+    fn first_failure(&self, error: Error) -> Error {
+        let failure = lock(&self.watched).failure();
+        match (error, failure) {
+            (Error::WritesStopped { path, .. }, Some(failure)) => io_error(&path, failure),
+            (error, _) => error,
         }
-        self.file_bytes.load(Ordering::Relaxed) >= QUICK_REPAIR_FROM_BYTES
+    }
+
+    /// Checks every page and every reference of the database, on the disk and not in a cache.
+    /// Nobody else may use the file meanwhile.
+    ///
+    /// False when it had to be repaired.
+    #[cfg(test)]
+    pub(super) fn verify(&self) -> Result<bool, Error> {
+        let path = self.path();
+        let mut guard = lock(&self.database);
+        let database = guard.as_mut().and_then(Arc::get_mut);
+        let database = database.ok_or(Error::Closed)?;
+        let checked = catch_unwind(AssertUnwindSafe(|| database.check_integrity()));
+        match checked {
+            Ok(result) => result.map_err(|error| sort(&path, error)),
+            Err(_) => Err(corrupt(&path, "the database can not be checked")),
+        }
     }
 }
 
@@ -319,14 +336,17 @@ impl std::fmt::Debug for Disk {
     }
 }
 
-fn open_database(path: &Path, backend: Box<dyn StorageBackend>) -> Result<Database, Error> {
+fn open_database(
+    path: &Path,
+    file: Box<dyn StorageBackend>,
+) -> Result<(Database, Arc<Watched>), Error> {
+    let (file, watched) = WatchedFile::new(file);
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        builder.create_with_backend(Shim(backend))
-    }));
+    let opened = catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(file)));
     match opened {
-        Ok(result) => result.map_err(|error| sort(path, error)),
+        Ok(Ok(database)) => Ok((database, watched)),
+        Ok(Err(error)) => Err(sort(path, error)),
         Err(_) => Err(corrupt(path, "the database can not be opened")),
     }
 }
@@ -485,35 +505,5 @@ fn corrupt(path: &Path, reason: &str) -> Error {
     Error::Corrupt {
         path: path.to_path_buf(),
         reason: reason.to_owned(),
-    }
-}
-
-/// Lets redb own a boxed backend.
-#[derive(Debug)]
-struct Shim(Box<dyn StorageBackend>);
-
-impl StorageBackend for Shim {
-    fn len(&self) -> Result<u64, std::io::Error> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.0.write(offset, data)
-    }
-
-    fn close(&self) -> Result<(), std::io::Error> {
-        self.0.close()
     }
 }

@@ -26,6 +26,7 @@ mod cursor;
 mod disk;
 mod duplicates;
 mod error;
+pub(crate) mod files;
 mod frozen;
 mod inner;
 mod log;

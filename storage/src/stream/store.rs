@@ -1,17 +1,17 @@
 //! The streams of one directory.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 
 use crate::Error;
-use crate::data_dir::{escape_file_name, io_error, make_private_dir};
+use crate::data_dir::{escape_file_name, io_error};
 
 use super::clock::{Clock, SystemClock};
-use super::disk::{Disk, Opener, open_file};
+use super::disk::{Disk, DiskOptions};
+use super::files::{remove_if_there, sync_name};
 use super::inner::{Inner, Store};
 use super::log::Log;
 use super::memory::Memory;
@@ -30,7 +30,7 @@ pub struct StoreOptions {
     /// When bytes are forced to the disk, for all streams whatever their configuration says.
     /// `None`: as each stream says.
     pub sync: Option<SyncPolicy>,
-    pub(crate) opener: Arc<Opener>,
+    pub(crate) disk: DiskOptions,
     /// Tries a full disk again with the next append instead of after a pause.
     pub(crate) retry_at_once: bool,
 }
@@ -40,7 +40,7 @@ impl Default for StoreOptions {
         Self {
             clock: Arc::new(SystemClock),
             sync: None,
-            opener: Arc::new(open_file),
+            disk: DiskOptions::default(),
             retry_at_once: false,
         }
     }
@@ -68,7 +68,7 @@ impl StreamStore {
     /// # Errors
     /// [`Error`] when the directory can not be made.
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, Error> {
-        make_private_dir(dir)?;
+        options.disk.files.make_dir(dir)?;
         Ok(Self {
             dir: dir.to_path_buf(),
             options,
@@ -86,7 +86,7 @@ impl StreamStore {
         let path = self.path_of(&config.name)?;
         let _changing = self.changing.lock().await;
         let name = config.name.clone();
-        if lock(&self.streams).contains_key(&name) || path.exists() {
+        if lock(&self.streams).contains_key(&name) || self.options.disk.files.exists(&path) {
             return Err(Error::StreamExists { name });
         }
         let config = Arc::new(config);
@@ -94,8 +94,8 @@ impl StreamStore {
         let store = match config.storage {
             StorageKind::Memory => Store::Memory(Memory::default()),
             StorageKind::Disk => {
-                let opener = self.options.opener.clone();
-                Store::Disk(blocking(move || create_file(&path, opener, &config)).await?)
+                let options = self.options.disk.clone();
+                Store::Disk(blocking(move || create_file(&path, options, &config)).await?)
             }
         };
         let stream = self.start(store, log);
@@ -142,9 +142,10 @@ impl StreamStore {
         let _ = stream.close().await;
         if let Store::Disk(disk) = &stream.inner.store {
             let path = disk.path();
-            blocking(move || match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error(&path, e)),
-                _ => sync_dir(&path),
+            let files = self.options.disk.files.clone();
+            blocking(move || {
+                remove_if_there(&*files, &path)?;
+                sync_name(&*files, &path)
             })
             .await?;
         }
@@ -184,20 +185,14 @@ impl StreamStore {
 
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
         let failed = |source| io_error(&self.dir, source);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING) {
-                files.push(path);
-            }
-        }
-        files.sort();
+        let mut files = self.options.disk.files.list(&self.dir).map_err(failed)?;
+        files.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
         Ok(files)
     }
 }
 
 fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error> {
-    let disk = Disk::open(path, options.opener.clone())?;
+    let disk = Disk::open(path, options.disk.clone())?;
     let log = disk.load(options.clock.now())?;
     Ok((disk, log))
 }
@@ -205,29 +200,21 @@ fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error
 /// Made aside and renamed: a crash leaves either no stream or a whole one.
 fn create_file(
     path: &Path,
-    opener: Arc<Opener>,
+    options: DiskOptions,
     config: &Arc<StreamConfig>,
 ) -> Result<Disk, Error> {
+    let files = options.files.clone();
     let aside = path.with_extension("new");
     // What a crash left of an earlier try was never acknowledged.
-    if aside.exists() {
-        fs::remove_file(&aside).map_err(|source| io_error(&aside, source))?;
-    }
-    let disk = Disk::open(&aside, opener)?;
+    remove_if_there(&*files, &aside)?;
+    let disk = Disk::open(&aside, options)?;
     disk.init(config)?;
-    if aside.exists() {
-        fs::rename(&aside, path).map_err(|source| io_error(path, source))?;
-        sync_dir(path)?;
-    }
+    files
+        .rename(&aside, path)
+        .map_err(|source| io_error(path, source))?;
+    sync_name(&*files, path)?;
     disk.moved(path);
     Ok(disk)
-}
-
-/// Makes a new or removed name in the directory of `path` durable.
-fn sync_dir(path: &Path) -> Result<(), Error> {
-    let dir = path.parent().unwrap_or(path);
-    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| io_error(dir, source))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,6 +1,7 @@
 //! Streams from outside: both stores against a naive model, reopening, limits of the queue.
 
 mod model;
+mod power;
 mod trouble;
 
 use std::sync::Arc;
@@ -16,7 +17,11 @@ pub(super) struct HandClock(AtomicU64);
 
 impl HandClock {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(1_000_000 * SECOND)))
+        Self::at(1_000_000 * SECOND)
+    }
+
+    pub(super) fn at(nanos: u64) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(nanos)))
     }
 
     pub(super) fn advance(&self, nanos: u64) {
