@@ -1,7 +1,7 @@
 //! What all handles of one stream share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::queue::{Job, Queue, Reply};
 use super::sequences::Item;
 use super::tail::Tail;
-use super::writer::Writer;
+use super::writer::{Answering, Writer};
 use super::{
     Cursor, ReadLimit, Sequence, StoreOptions, StoredConsumer, StoredMessage, StreamState,
     SubjectPattern, SyncPolicy, lock, record,
@@ -109,12 +109,15 @@ pub(super) struct Inner {
     /// Told when the queue has room again.
     pub(super) space: Notify,
     pub(super) writer: Mutex<Writer>,
+    pub(super) answering: Mutex<Answering>,
+    /// Told when a commit's answers were taken by the thread that sends them.
+    pub(super) answered: Condvar,
     state: Mutex<StreamState>,
     pub(super) last: watch::Sender<Sequence>,
     /// Counts commits, the failed ones too.
     commits: watch::Sender<u64>,
     tail: Mutex<Tail>,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     /// When the timer wakes by itself, unix nanoseconds.
     pub(super) armed: AtomicU64,
     /// When what was acknowledged has to be synced at the latest; `u64::MAX` = nothing waits.
@@ -148,6 +151,8 @@ impl Inner {
             queue: Mutex::default(),
             space: Notify::new(),
             writer: Mutex::default(),
+            answering: Mutex::default(),
+            answered: Condvar::new(),
             state: Mutex::new(state),
             last: watch::Sender::new(state.last),
             commits: watch::Sender::new(0),

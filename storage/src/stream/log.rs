@@ -131,18 +131,19 @@ impl Log {
             sequence,
             timestamp,
             subject: &append.subject,
+            subject_id: 0,
             headers_len: append.headers.len(),
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
             expires,
             marker: false,
         };
-        let previous = if append.no_store {
+        let (subject_id, previous) = if append.no_store {
             self.skip(&entry);
-            self.last_of(&append.subject)
+            (0, self.last_of(&append.subject))
         } else {
             let replaced = self.at_subject_limit(&append.subject);
-            let previous = self.push(&entry, block);
+            let (subject_id, previous) = self.push(&entry, block);
             if let Some(oldest) = replaced {
                 self.remove(oldest);
             }
@@ -151,7 +152,7 @@ impl Log {
                 Some(Rollup::All) => self.remove_below(sequence),
                 None => {}
             }
-            previous
+            (subject_id, previous)
         };
         self.note_id(&entry, now);
         let appended = Appended {
@@ -161,14 +162,19 @@ impl Log {
             previous: Sequence(previous),
             payload: None,
         };
-        Taken { appended, expires }
+        Taken {
+            appended,
+            expires,
+            subject_id,
+        }
     }
 
-    /// Takes in a marker for a subject that has no message any more; returns when it expires.
-    pub(super) fn append_marker(&mut self, entry: &Entry<'_>, block: u64) {
-        self.push(entry, block);
+    /// Takes in a marker for a subject that has no message any more; returns the subject's id.
+    pub(super) fn append_marker(&mut self, entry: &Entry<'_>, block: u64) -> u32 {
+        let (subject_id, _) = self.push(entry, block);
         self.note_id(entry, entry.timestamp);
         self.make_room();
+        subject_id
     }
 
     /// When the marker that is appended now expires.
@@ -181,7 +187,7 @@ impl Log {
         append.place.map_or(self.last + 1, |place| place.sequence.0)
     }
 
-    fn push(&mut self, entry: &Entry<'_>, block: u64) -> u64 {
+    fn push(&mut self, entry: &Entry<'_>, block: u64) -> (u32, u64) {
         self.last = entry.sequence;
         self.last_timestamp = entry.timestamp;
         self.last_unwritten = false;
@@ -413,8 +419,8 @@ impl Log {
         )
     }
 
-    /// Returns the newest message of the subject before this one.
-    fn insert(&mut self, entry: &Entry<'_>, block: u64) -> u64 {
+    /// Returns the id of the subject and its newest message before this one.
+    fn insert(&mut self, entry: &Entry<'_>, block: u64) -> (u32, u64) {
         let (headers, payload) = (entry.headers_len, entry.payload_len);
         let size = self
             .config
@@ -438,7 +444,7 @@ impl Log {
         if entry.marker {
             self.markers.insert(entry.sequence);
         }
-        previous
+        (subject, previous)
     }
 
     fn note_id(&mut self, entry: &Entry<'_>, now: u64) {
@@ -471,6 +477,7 @@ pub(super) struct Taken {
     pub(super) appended: Appended,
     /// When it expires, unix nanoseconds.
     pub(super) expires: Option<u64>,
+    pub(super) subject_id: u32,
 }
 
 /// Unix nanoseconds at which a message with this life time ends.

@@ -92,6 +92,10 @@ impl Queue {
                 && self.bytes + bytes <= QUEUE_BYTES_MAX)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
     /// Adds a job whatever waits already.
     pub(super) fn push_anyway(&mut self, job: Job) {
         let (appends, bytes) = job.cost();

@@ -53,6 +53,8 @@ pub(super) struct Entry<'a> {
     pub(super) payload_len: usize,
     pub(super) message_id: Option<&'a [u8]>,
     pub(super) expires: Option<u64>,
+    /// Names the subject within one source of entries: the index, or the block they are read from.
+    pub(super) subject_id: u32,
     /// Appended because a subject's last message went by age; no marker follows it.
     pub(super) marker: bool,
 }
@@ -80,10 +82,19 @@ pub(super) struct BlockBuilder {
     last_timestamp: u64,
     entries: Vec<u8>,
     data: Vec<u8>,
-    /// Numbers of the subjects in this block.
-    subjects: HashMap<Box<[u8]>, u64>,
-    /// The subject of the last entry, which the next one often shares.
-    last_subject: (Box<[u8]>, u64),
+    /// The subjects of this block by their ids.
+    subjects: HashMap<u32, Numbered>,
+    subject_count: u32,
+    /// Length of the last block's data, which the next one's is likely to have.
+    data_len_expected: usize,
+}
+
+/// A subject's number in the block, and where its name lies among the entries.
+#[derive(Debug, Clone, Copy)]
+struct Numbered {
+    number: u32,
+    name_start: u32,
+    name_len: u32,
 }
 
 impl BlockBuilder {
@@ -109,29 +120,32 @@ impl BlockBuilder {
         if self.is_empty() {
             self.begin(entry);
         }
-        let next = self.subjects.len() as u64;
-        let number = self.subject_number(entry.subject);
+        let known = self.known_subject(entry);
         let out = &mut self.entries;
         put_varint(out, entry.sequence - self.last_sequence);
         put_varint(
             out,
             zigzag(entry.timestamp.wrapping_sub(self.last_timestamp)),
         );
-        let id_flag = if entry.message_id.is_some() {
-            FLAG_ID
-        } else {
-            0
-        };
-        let expiry_flag = if entry.expires.is_some() {
-            FLAG_EXPIRY
-        } else {
-            0
-        };
-        let marker_flag = if entry.marker { FLAG_MARKER } else { 0 };
-        out.put_u8(id_flag | expiry_flag | marker_flag);
-        put_varint(out, number);
-        if number == next {
+        let mut flags = 0;
+        for (present, flag) in [
+            (entry.message_id.is_some(), FLAG_ID),
+            (entry.expires.is_some(), FLAG_EXPIRY),
+            (entry.marker, FLAG_MARKER),
+        ] {
+            flags |= if present { flag } else { 0 };
+        }
+        out.put_u8(flags);
+        put_varint(out, u64::from(known.unwrap_or(self.subject_count)));
+        if known.is_none() {
             put_slice(out, entry.subject);
+            let numbered = Numbered {
+                number: self.subject_count,
+                name_start: (out.len() - entry.subject.len()) as u32,
+                name_len: entry.subject.len() as u32,
+            };
+            self.subjects.insert(entry.subject_id, numbered);
+            self.subject_count += 1;
         }
         put_varint(out, headers.len() as u64);
         put_varint(out, payload.len() as u64);
@@ -176,6 +190,7 @@ impl BlockBuilder {
         head[HEAD_CRC_AT..HEAD_FIXED].copy_from_slice(&crc.to_be_bytes());
         let crc = crc32fast::hash(&self.data[DATA_FIXED..]);
         self.data[1..DATA_FIXED].copy_from_slice(&crc.to_be_bytes());
+        self.data_len_expected = self.data.len();
         let data = Bytes::from(std::mem::take(&mut self.data));
         let block = Block {
             key: self.key,
@@ -185,24 +200,17 @@ impl BlockBuilder {
         };
         self.entries.clear();
         self.subjects.clear();
+        self.subject_count = 0;
         self.count = 0;
         block
     }
 
-    fn subject_number(&mut self, subject: &[u8]) -> u64 {
-        if !self.subjects.is_empty() && *self.last_subject.0 == *subject {
-            return self.last_subject.1;
-        }
-        let next = self.subjects.len() as u64;
-        let number = match self.subjects.get(subject) {
-            Some(number) => *number,
-            None => {
-                self.subjects.insert(subject.into(), next);
-                next
-            }
-        };
-        self.last_subject = (subject.into(), number);
-        number
+    /// The number of a subject that is in this block already. Names are compared, because an id
+    /// may have gone to another subject meanwhile.
+    fn known_subject(&self, entry: &Entry<'_>) -> Option<u32> {
+        let known = self.subjects.get(&entry.subject_id)?;
+        let name = known.name_start as usize..(known.name_start + known.name_len) as usize;
+        (self.entries[name] == *entry.subject).then_some(known.number)
     }
 
     fn begin(&mut self, entry: &Entry<'_>) {
@@ -210,7 +218,7 @@ impl BlockBuilder {
         self.base = entry.timestamp;
         self.last_sequence = self.key;
         self.last_timestamp = entry.timestamp;
-        self.data.clear();
+        self.data = Vec::with_capacity(self.data_len_expected);
         self.data.put_u8(VERSION);
         self.data.put_u32(0);
     }
@@ -256,6 +264,7 @@ pub(super) fn decode_head(key: u64, head: &[u8]) -> Result<Vec<Entry<'_>>, BadRe
             sequence,
             timestamp,
             subject,
+            subject_id: number as u32,
             headers_len,
             payload_len,
             message_id,

@@ -7,8 +7,9 @@
 //! The index is changed while the commit is prepared, and readers are shown nothing above the last
 //! committed sequence. After a failed commit the index is built anew from the file.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -34,6 +35,8 @@ const BLOCK_BYTES_MAX: usize = 60 * 1024;
 const BLOCK_SPAN_MAX: u64 = 8192;
 /// How long appends are refused after the disk was full before it is tried again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Commits whose answers wait for the thread that sends them.
+const COMMITS_UNANSWERED_MAX: usize = 4;
 /// Appends that are decided while readers wait for the index.
 const DECIDE_APPENDS_MAX: usize = 512;
 
@@ -53,7 +56,21 @@ struct Failure {
     since: Instant,
 }
 
-/// Answers that leave after the commit.
+/// The answers of one commit.
+pub(super) struct Answers {
+    answers: Vec<Answer>,
+    failure: Option<Arc<Error>>,
+}
+
+/// Answers of earlier commits that a thread of their own sends.
+#[derive(Default)]
+pub(super) struct Answering {
+    waiting: VecDeque<Answers>,
+    /// Whether that thread is at work, or on its way.
+    running: bool,
+}
+
+/// An answer that leaves after the commit.
 enum Answer {
     Append(Vec<Result<Appended, AppendError>>, Completion),
     Batch(Batch, BatchCompletion),
@@ -64,7 +81,7 @@ enum Answer {
 
 impl Inner {
     /// Works until nothing waits. Called on a blocking thread.
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(self: &Arc<Self>) {
         let mut writer = lock(&self.writer);
         loop {
             let jobs = {
@@ -88,8 +105,57 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Sends the answers of a commit. While more waits to be written another thread does it, so
+    /// that answers and the next commit go on side by side; they leave in order either way.
+    fn answer(self: &Arc<Self>, answers: Answers) {
+        let more = !lock(&self.queue).is_empty();
+        {
+            let mut answering = lock(&self.answering);
+            if answering.running || (more && answers.answers.len() > 1) {
+                let full = |a: &mut Answering| a.waiting.len() >= COMMITS_UNANSWERED_MAX;
+                // Answers that are slower than commits hold the writer up, and so the publishers.
+                let waited = self.answered.wait_while(answering, full);
+                answering = waited.unwrap_or_else(PoisonError::into_inner);
+                answering.waiting.push_back(answers);
+                if std::mem::replace(&mut answering.running, true) {
+                    return;
+                }
+                let inner = self.clone();
+                // Parent of the task is `answering`: `running` is true until it has left.
+                drop(self.runtime.spawn_blocking(move || inner.answer_all()));
+                return;
+            }
+        }
+        answers.send();
+    }
+
+    fn answer_all(&self) {
+        loop {
+            let answers = {
+                let mut answering = lock(&self.answering);
+                let Some(answers) = answering.waiting.pop_front() else {
+                    answering.running = false;
+                    return;
+                };
+                answers
+            };
+            self.answered.notify_one();
+            answers.send();
+        }
+    }
+}
+
+impl Answers {
+    fn send(self) {
+        for answer in self.answers {
+            answer.send(self.failure.as_ref());
+        }
+    }
+}
+
 impl Writer {
-    fn run(&mut self, inner: &Inner, jobs: Vec<Job>) {
+    fn run(&mut self, inner: &Arc<Inner>, jobs: Vec<Job>) {
         self.recover_from_full_disk(inner);
         let mut changes = Changes::default();
         let mut answers = Vec::with_capacity(jobs.len());
@@ -104,9 +170,10 @@ impl Writer {
         if close {
             self.close(inner);
         }
-        for answer in answers {
-            answer.send(outcome.as_ref().err());
-        }
+        inner.answer(Answers {
+            answers,
+            failure: outcome.err(),
+        });
     }
 
     /// Decides a job and notes what it changes.
@@ -248,6 +315,7 @@ impl Writer {
             sequence,
             timestamp: taken.appended.timestamp,
             subject: &append.subject,
+            subject_id: taken.subject_id,
             headers_len: append.headers.len(),
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
@@ -312,17 +380,18 @@ impl Writer {
             let sequence = log.next_sequence();
             let size = subject.len() + marker.headers.len();
             let block = self.block_for(sequence, size, changes);
-            let entry = Entry {
+            let mut entry = Entry {
                 sequence,
                 timestamp: now,
                 subject: &subject,
+                subject_id: 0,
                 headers_len: marker.headers.len(),
                 payload_len: 0,
                 message_id: None,
                 expires: Some(Log::marker_expiry(marker.ttl, now)),
                 marker: true,
             };
-            log.append_marker(&entry, block);
+            entry.subject_id = log.append_marker(&entry, block);
             self.builder.push(&entry, marker.headers.as_bytes(), b"");
         }
     }
