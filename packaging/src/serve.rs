@@ -9,6 +9,7 @@ use services::auth::{CHAT_ACCOUNT, CalloutAuthenticator};
 use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
+use storage::stream::StoreOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,7 @@ async fn serve(
     }
 
     let callout = Arc::new(CalloutAuthenticator::new(Arc::clone(&identity)));
-    let streams = wiring::streams(&data_dir);
+    let streams = wiring::streams(&data_dir, StoreOptions::default());
     let server = Server::new(wiring::broker(config), callout, Some(streams));
     server.open_streams(CHAT_ACCOUNT).await?;
 

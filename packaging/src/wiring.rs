@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use broker::{Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
+use broker::{JetStreamConfig, JetStreamLimits, Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
 use services::auth::CHAT_ACCOUNT;
 use services::{Bus, LocalBus, identity};
 use storage::DataDir;
+use storage::stream::{StoreOptions, SyncPolicy};
 use web::{NatsDoor, WebConfig};
 
-use crate::config::{Config, Nats, Size};
+use crate::config::{Config, Nats, Size, Streams, Sync};
 
 /// What identity takes. The demo has the realm and the client of the contract beside our own client.
 pub(crate) fn identity(config: &Config, demo: bool) -> identity::Config {
@@ -33,7 +34,29 @@ pub(crate) fn broker(config: &Config) -> broker::Config {
         ping_max: nats.pings_out_max,
         auth_timeout: nats.auth_timeout.0,
         write_deadline: nats.write_deadline.0,
-        ..broker::Config::default()
+        jetstream: jetstream(&config.streams),
+    }
+}
+
+fn jetstream(streams: &Streams) -> JetStreamConfig {
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let bytes = |size: Size| size.0;
+    JetStreamConfig {
+        domain: streams.domain.clone(),
+        strict: streams.strict,
+        limits: JetStreamLimits {
+            memory_bytes_max: streams.memory_max.map(bytes),
+            storage_bytes_max: streams.disk_max.map(bytes),
+            streams_max: streams.streams_max.map(count),
+            consumers_max: streams.consumers_max.map(count),
+            ack_pending_max: streams.ack_pending_max.map(u64::from),
+            memory_stream_bytes_max: streams.memory_stream_max.map(bytes),
+            storage_stream_bytes_max: streams.disk_stream_max.map(bytes),
+            bytes_max_required: streams.size_required,
+            duplicate_window_max: streams.duplicate_window_max.map(|span| span.0),
+            request_batch_max: streams.pull_batch_max.map(count),
+            ..JetStreamLimits::default()
+        },
     }
 }
 
@@ -72,10 +95,21 @@ pub(crate) fn bus(server: &Server) -> Arc<dyn Bus> {
     Arc::new(LocalBus::new(chat, system))
 }
 
-/// Where each account's streams are.
-pub(crate) fn streams(data_dir: &DataDir) -> StreamsRoot {
+/// Where each account's streams are, and how they are kept.
+pub(crate) fn streams(data_dir: &DataDir, options: StoreOptions) -> StreamsRoot {
     let root = data_dir.path().to_owned();
-    StreamsRoot::new(move |account| DataDir::streams_in(&root, account))
+    StreamsRoot::new(move |account| DataDir::streams_in(&root, account)).with_options(options)
+}
+
+/// How the streams of a broker alone are kept. What the chat acknowledges is always synced.
+pub(crate) fn broker_streams(config: &Config) -> StoreOptions {
+    let mut options = StoreOptions::default();
+    options.sync = match config.streams.sync {
+        // As each stream says, which is always unless it asks for less.
+        Sync::Always => None,
+        Sync::Interval => Some(SyncPolicy::Interval(config.streams.sync_interval.0)),
+    };
+    options
 }
 
 /// What the web takes: upgraded WebSockets are the broker's from then on.

@@ -17,13 +17,26 @@ use crate::error::Error;
 use crate::server::SYSTEM_ACCOUNT;
 use crate::subject;
 
-/// Where the streams of an account are kept.
-pub struct StreamsRoot(Box<dyn Fn(&str) -> PathBuf + Send + Sync>);
+/// Where the streams of an account are kept, and how.
+pub struct StreamsRoot {
+    directory: Box<dyn Fn(&str) -> PathBuf + Send + Sync>,
+    options: StoreOptions,
+}
 
 impl StreamsRoot {
     /// `directory` names the directory of an account, such as `|account| data_dir.streams(account)`.
     pub fn new(directory: impl Fn(&str) -> PathBuf + Send + Sync + 'static) -> Self {
-        Self(Box::new(directory))
+        Self {
+            directory: Box::new(directory),
+            options: StoreOptions::default(),
+        }
+    }
+
+    /// Opens every account's streams with `options`.
+    #[must_use]
+    pub fn with_options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
+        self
     }
 }
 
@@ -79,7 +92,7 @@ impl Registry {
         if let Some(streams) = api.streams() {
             return Ok(streams.clone());
         }
-        let store = StreamStore::open(&(root.0)(&account.name), StoreOptions::default())?;
+        let store = StreamStore::open(&(root.directory)(&account.name), root.options.clone())?;
         let streams = Arc::new(AccountStreams {
             account: account.clone(),
             context: self.context.clone(),

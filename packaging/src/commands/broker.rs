@@ -55,7 +55,7 @@ async fn serve(config: &Config, data_dir: &Path, stop: CancellationToken) -> any
     Purpose::Broker.claim(data_dir.path())?;
     // Taken before streams are opened, so that a taken port is found at once; nobody is served yet.
     let nats = listen::bind(Door::Nats, config.nats.listen)?;
-    let streams = wiring::streams(&data_dir);
+    let streams = wiring::streams(&data_dir, wiring::broker_streams(config));
     let everybody = Arc::new(AllowAll::new(ACCOUNT));
     let server = Server::new(wiring::broker(config), everybody, Some(streams));
     server.open_streams(ACCOUNT).await?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::keys::{KEYS, Key, SECTIONS};
+use super::keys::{KEYS, Key, Kind, SECTIONS};
 
 const OPENING: &str = "\
 # natterjack's configuration. Everything here is optional; what is commented out shows the default.
@@ -36,7 +36,10 @@ pub(crate) fn document() -> String {
 fn entry(text: &mut String, key: &Key, defaults: &toml::Table) {
     let name = key.path.rsplit('.').next().unwrap_or(key.path);
     let value = match key.example {
-        Some(example) => toml::Value::from(example),
+        Some(example) => match key.kind {
+            Kind::Count => toml::Value::from(example.parse::<i64>().expect("a test reads it back")),
+            _ => toml::Value::from(example),
+        },
         None => default_of(key, defaults),
     };
     text.push('\n');
@@ -61,6 +64,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::config::Sync;
 
     /// Paths of all values of a table, two levels deep.
     fn paths(table: &toml::Table) -> BTreeSet<String> {
@@ -106,6 +110,10 @@ mod tests {
         let mut config: Config = toml::from_str(&text).unwrap();
         assert!(config.data_dir.take().is_some());
         assert!(config.http.public_url.take().is_some());
+        // Everything in this section that has no default has an example.
+        let streams = std::mem::take(&mut config.streams);
+        assert!(streams.domain.is_some() && streams.pull_batch_max.is_some());
+        assert_eq!((streams.sync, streams.strict), (Sync::Always, true));
         assert_eq!(config, Config::default());
     }
 

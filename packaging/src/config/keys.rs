@@ -7,6 +7,8 @@ pub(crate) enum Kind {
     Text,
     /// A whole number.
     Count,
+    /// `true` or `false`.
+    Switch,
     /// Texts; in the environment separated by commas.
     List,
 }
@@ -63,7 +65,7 @@ pub(crate) const ENV_OTHERS: [&str; 7] = [
 ];
 
 /// What each section is for, in the order of the default file.
-pub(crate) const SECTIONS: [(&str, &str); 4] = [
+pub(crate) const SECTIONS: [(&str, &str); 5] = [
     (
         "http",
         "The web client, sign-in, and the WebSocket door at /nats-ws.",
@@ -72,12 +74,16 @@ pub(crate) const SECTIONS: [(&str, &str); 4] = [
         "nats",
         "NATS over TCP, and the limits of every NATS connection, WebSocket or TCP.",
     ),
+    (
+        "streams",
+        "Streams, key-value buckets and objects of NATS clients. Limits are for each account, and there is none until one is set.",
+    ),
     ("identity", "Accounts and sign-in."),
     ("services", "The chat itself."),
 ];
 
 /// Every key, in the order of the default file: top level first, then by section.
-pub(crate) const KEYS: [Key; 21] = [
+pub(crate) const KEYS: [Key; 35] = [
     Key::new("data_dir", Kind::Text, "Where everything is kept. One natterjack at a time works in a data directory.\nDefault: /var/lib/natterjack for root, else $XDG_DATA_HOME/natterjack or ~/.local/share/natterjack.")
         .example("/var/lib/natterjack"),
     Key::new("log", Kind::Text, "How much is logged to standard error: error, warn, info, debug or trace,\nalso per part: \"info,broker=debug\"."),
@@ -95,6 +101,21 @@ pub(crate) const KEYS: [Key; 21] = [
     Key::new("nats.pings_out_max", Kind::Count, "Unanswered questions before a connection counts as dead."),
     Key::new("nats.auth_timeout", Kind::Text, "How long a new connection may take to say who it is."),
     Key::new("nats.write_deadline", Kind::Text, "How long one write to a connection may take."),
+    Key::new("streams.sync", Kind::Text, "\"always\": an acknowledgement means that the bytes are on the disk. \"interval\": they are within\nsync_interval after it, and a power cut in between loses messages that were acknowledged.\nOnly for `natterjack broker`; messages of the chat are always on the disk first."),
+    Key::new("streams.sync_interval", Kind::Text, "How long acknowledged messages may be at risk with sync = \"interval\"."),
+    Key::new("streams.domain", Kind::Text, "JetStream domain: the API answers under $JS.{domain}.API as well.")
+        .example("edge"),
+    Key::new("streams.strict", Kind::Switch, "Whether API requests with fields that nobody knows are refused."),
+    Key::new("streams.memory_max", Kind::Text, "Bytes of all memory streams together.").example("1GiB"),
+    Key::new("streams.disk_max", Kind::Text, "Bytes of all disk streams together.").example("100GiB"),
+    Key::new("streams.streams_max", Kind::Count, "Streams.").example("1000"),
+    Key::new("streams.consumers_max", Kind::Count, "Consumers of one stream.").example("1000"),
+    Key::new("streams.ack_pending_max", Kind::Count, "Unacknowledged messages that one consumer may ask for (max_ack_pending).").example("10000"),
+    Key::new("streams.memory_stream_max", Kind::Text, "Largest max_bytes of one memory stream.").example("256MiB"),
+    Key::new("streams.disk_stream_max", Kind::Text, "Largest max_bytes of one disk stream.").example("10GiB"),
+    Key::new("streams.size_required", Kind::Switch, "Whether each stream must say how large it may get (max_bytes)."),
+    Key::new("streams.duplicate_window_max", Kind::Text, "Longest duplicate window of a stream.").example("1h"),
+    Key::new("streams.pull_batch_max", Kind::Count, "Messages that one pull request may ask for.").example("10000"),
     Key::new("identity.realm", Kind::Text, "The name in the sign-in addresses: /auth/realms/{realm}."),
     Key::new("identity.access_token_lifetime", Kind::Text, "How long an access token is valid. Clients renew it by themselves."),
     Key::new("identity.session_idle_max", Kind::Text, "Somebody who has not been here for this long signs in again."),

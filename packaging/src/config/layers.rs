@@ -226,16 +226,23 @@ fn value_from_text(key: &Key, text: &str, origin: &Origin) -> Result<toml::Value
             .trim()
             .parse::<i64>()
             .map(toml::Value::from)
-            .map_err(|_| {
-                Trouble::config(
-                    format!(
-                        "{origin}: {} can not be \"{text}\": it is not a whole number.",
-                        key.path
-                    ),
-                    format!("{}.", key.about.trim_end_matches('.')),
-                )
-            }),
+            .map_err(|_| not_of_kind(key, text, origin, "a whole number")),
+        Kind::Switch => text
+            .trim()
+            .parse::<bool>()
+            .map(toml::Value::from)
+            .map_err(|_| not_of_kind(key, text, origin, "true or false")),
     }
+}
+
+fn not_of_kind(key: &Key, text: &str, origin: &Origin, kind: &str) -> Trouble {
+    Trouble::config(
+        format!(
+            "{origin}: {} can not be \"{text}\": it is not {kind}.",
+            key.path
+        ),
+        format!("{}.", key.about.trim_end_matches('.')),
+    )
 }
 
 /// Says that a name is unknown, with the nearest right one where one is near.

@@ -9,6 +9,7 @@ mod human;
 mod keys;
 mod layers;
 mod load;
+mod streams;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use document::document;
 pub(crate) use human::{Size, Span};
 pub(crate) use load::{Loaded, load};
+pub(crate) use streams::{Streams, Sync};
 
 /// The whole configuration. Its field names are the keys of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) http: Http,
     pub(crate) nats: Nats,
+    pub(crate) streams: Streams,
     pub(crate) identity: Identity,
     pub(crate) services: Services,
 }
@@ -82,6 +85,7 @@ impl Default for Config {
             log: "info".to_owned(),
             http: Http::default(),
             nats: Nats::default(),
+            streams: Streams::default(),
             identity: Identity::default(),
             services: Services::default(),
         }
