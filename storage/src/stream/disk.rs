@@ -57,6 +57,15 @@ pub(super) struct Changes {
     pub(super) durable: bool,
 }
 
+impl Changes {
+    pub(super) fn save_cursor(&mut self, cursor: Option<Box<(String, Cursor)>>) {
+        if let Some((name, cursor)) = cursor.map(|cursor| *cursor) {
+            self.cursors
+                .push((name, Some(record::encode_cursor(&cursor))));
+        }
+    }
+}
+
 /// An open stream file.
 pub(super) struct Disk {
     path: Mutex<PathBuf>,

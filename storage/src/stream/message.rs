@@ -55,6 +55,9 @@ pub struct Append {
     /// Makes headers and payload from the subject's previous message; what is given here is
     /// replaced.
     pub derive: Option<Arc<dyn Derive>>,
+    /// A cursor of this stream that becomes durable in the same commit, by its name: how far a
+    /// copy of another stream has come. Saved for a duplicate too, and not for what is refused.
+    pub cursor: Option<Box<(String, super::Cursor)>>,
 }
 
 /// A place that was given out elsewhere.

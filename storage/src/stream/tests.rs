@@ -1,5 +1,6 @@
 //! Streams from outside: both stores against a naive model, reopening, limits of the queue.
 
+mod cursors;
 mod model;
 mod power;
 mod trouble;

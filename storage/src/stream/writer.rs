@@ -195,9 +195,7 @@ impl Writer {
             }
             Job::Update(config, reply) => Answer::Unit(self.update(inner, *config, changes), reply),
             Job::SaveCursor(name, cursor, reply) => {
-                changes
-                    .cursors
-                    .push((name, Some(record::encode_cursor(&cursor))));
+                changes.save_cursor(Some(Box::new((name, *cursor))));
                 Answer::Unit(Ok(()), reply)
             }
             Job::RemoveCursor(name, reply) => {
@@ -267,7 +265,9 @@ impl Writer {
             append.payload = derived.payload;
             made = Some(append.payload.clone());
         }
-        if let Some(duplicate) = log.check(append, now)? {
+        let duplicate = log.check(append, now)?;
+        changes.save_cursor(append.cursor.take());
+        if let Some(duplicate) = duplicate {
             return Ok(duplicate);
         }
         let mut appended = self.take(log, append, now, changes);
@@ -276,12 +276,22 @@ impl Writer {
         Ok(appended)
     }
 
-    fn append_all(&mut self, inner: &Inner, batch: Vec<Append>, changes: &mut Changes) -> Batch {
+    fn append_all(
+        &mut self,
+        inner: &Inner,
+        mut batch: Vec<Append>,
+        changes: &mut Changes,
+    ) -> Batch {
         let now = inner.clock.now();
         let derives: Vec<bool> = batch.iter().map(|append| append.derive.is_some()).collect();
+        let cursors = batch.iter_mut().filter_map(|append| append.cursor.take());
+        let cursors: Vec<_> = cursors.collect();
         let mut log = lock(&inner.log);
         let decided =
             log.check_batch(batch, now, |item| self.stored(inner, &log, changes, item))?;
+        for cursor in cursors {
+            changes.save_cursor(Some(cursor));
+        }
         let mut results = Vec::with_capacity(decided.len());
         for (decided, derived) in decided.into_iter().zip(derives) {
             match decided {
@@ -541,10 +551,7 @@ impl Answer {
 
 /// Notes a consumer's new state and removes what nobody needs any more; returns how many.
 fn settled(inner: &Inner, settle: Settle, changes: &mut Changes) -> u64 {
-    if let Some((name, cursor)) = settle.cursor {
-        let row = record::encode_cursor(&cursor);
-        changes.cursors.push((name, Some(row)));
-    }
+    changes.save_cursor(settle.cursor.map(Box::new));
     let mut removed = 0;
     for part in settle.remove.chunks(DECIDE_APPENDS_MAX) {
         let mut log = lock(&inner.log);
