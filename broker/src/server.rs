@@ -121,11 +121,10 @@ impl Server {
     ) -> Self {
         let system = Account::new(SYSTEM_ACCOUNT);
         let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
-        let (stop, tasks, server_id) = (CancellationToken::new(), TaskTracker::new(), server_id());
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let context = Context {
             config: config.jetstream.clone(),
             server_name: config.server_name.clone(),
-            server_id: server_id.clone(),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
@@ -137,7 +136,7 @@ impl Server {
             counters: Arc::default(),
             nowhere: Account::new(""),
             streams: Registry::new(streams, context),
-            server_id,
+            server_id: server_id(),
             started: SystemTime::now(),
             listen: Mutex::default(),
             accounts: Mutex::new(accounts),

@@ -1,9 +1,16 @@
 //! What the JetStream parts of one server share: who the server is, its limits, and where tasks belong.
 
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::advisory::Advisories;
 use super::limits::JetStreamLimits;
+use super::outbox::Outbox;
+use crate::account::Account;
 
 /// How JetStream behaves; the defaults are nats-server's.
 #[derive(Debug, Clone)]
@@ -31,8 +38,35 @@ impl Default for JetStreamConfig {
 pub(crate) struct Context {
     pub(crate) config: JetStreamConfig,
     pub(crate) server_name: String,
-    pub(crate) server_id: String,
     /// Every task of JetStream belongs to the server.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+}
+
+/// Shared by all streams of an account.
+#[derive(Debug)]
+pub(crate) struct AccountContext {
+    pub(crate) account: Arc<Account>,
+    pub(crate) server: Arc<Context>,
+    pub(crate) advisories: Advisories,
+    /// For answers that are not a stream's acknowledgements.
+    pub(crate) outbox: Outbox,
+    /// Room for direct gets that wait for the disk.
+    pub(crate) direct_gets: Arc<Semaphore>,
+    /// Where tasks run that are started by a publisher outside of it.
+    pub(crate) runtime: Handle,
+}
+
+impl AccountContext {
+    /// Needs the runtime.
+    pub(crate) fn new(account: &Arc<Account>, server: &Arc<Context>) -> Arc<Self> {
+        Arc::new(Self {
+            account: account.clone(),
+            server: server.clone(),
+            advisories: Advisories::new(account.clone(), server.config.domain.clone()),
+            outbox: Outbox::new(account.clone()),
+            direct_gets: Arc::new(Semaphore::new(server.config.limits.direct_gets_max)),
+            runtime: Handle::current(),
+        })
+    }
 }

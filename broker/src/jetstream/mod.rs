@@ -1,6 +1,7 @@
 //! JetStream: streams that capture subjects, consumers that deliver from them, and the API that manages both. The only part
 //! of the broker that touches storage.
 
+mod advisory;
 pub(crate) mod api;
 pub(crate) mod capture;
 pub(crate) mod config;
@@ -10,6 +11,7 @@ mod error;
 pub(crate) mod error_code;
 pub(crate) mod kv;
 pub(crate) mod limits;
+mod outbox;
 mod owner;
 pub(crate) mod publish;
 pub(crate) mod registry;

@@ -49,13 +49,13 @@ impl Owner {
         config.allow_rollup_hdrs = stored.allow_rollup;
         config.deny_delete = stored.deny_delete;
         config.deny_purge = stored.deny_purge;
-        config.first_seq = stored.first_sequence.unwrap_or(0);
         if config.num_replicas == 0 {
             config.num_replicas = 1;
         }
         if config.max_consumers == 0 {
             config.max_consumers = -1;
         }
+        owner.config = owner.config.stamped();
         Ok(owner)
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         config.max_consumers = -1;
         config.num_replicas = 1;
         let owner = Owner {
-            config,
+            config: config.stamped(),
             created: Timestamp(17),
         };
         assert_eq!(Owner::read(&owner.to_storage()).expect("readable"), owner);

@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::HashMap;
 use storage::stream::{StorageKind, StoreOptions, StreamStore};
 
+use super::advisory::StreamAction;
 use super::api::Api;
+use super::config::check::{Checks, invalid};
 use super::config::{StreamConfig, Timestamp};
-use super::context::Context;
+use super::context::{AccountContext, Context};
 use super::error::StreamError;
+use super::error_code::{self as code, ApiError};
+use super::limits::JetStreamLimits;
 use super::owner::Owner;
 use super::stream::StreamHandle;
 use crate::account::Account;
@@ -94,8 +98,7 @@ impl Registry {
         }
         let store = StreamStore::open(&(root.directory)(&account.name), root.options.clone())?;
         let streams = Arc::new(AccountStreams {
-            account: account.clone(),
-            context: self.context.clone(),
+            context: AccountContext::new(account, &self.context),
             store,
             open: Mutex::default(),
             changes: tokio::sync::Mutex::new(()),
@@ -124,8 +127,7 @@ impl Registry {
 
 /// The streams of one account.
 pub(crate) struct AccountStreams {
-    account: Arc<Account>,
-    context: Arc<Context>,
+    context: Arc<AccountContext>,
     store: StreamStore,
     open: Mutex<HashMap<String, StreamHandle>>,
     /// Held while a stream is made, changed or removed, so that two of them cannot take the same subjects.
@@ -135,7 +137,7 @@ pub(crate) struct AccountStreams {
 impl std::fmt::Debug for AccountStreams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccountStreams")
-            .field("account", &self.account.name)
+            .field("account", &self.context.account.name)
             .finish_non_exhaustive()
     }
 }
@@ -153,12 +155,21 @@ pub(crate) struct Usage {
 }
 
 impl AccountStreams {
+    /// What its streams share.
+    pub(crate) fn context(&self) -> &Arc<AccountContext> {
+        &self.context
+    }
+
+    fn limits(&self) -> &JetStreamLimits {
+        &self.context.server.config.limits
+    }
+
     async fn open_all(&self) -> Result<(), StreamError> {
         let _changes = self.changes.lock().await;
         for stream in self.store.open_all().await? {
             let name = stream.config().name.clone();
             if self.find(&name).is_none() {
-                let handle = StreamHandle::open(stream, self.account.clone()).await?;
+                let handle = StreamHandle::open(stream, self.context.clone()).await?;
                 handle.start_capture();
                 lock(&self.open).insert(name, handle);
             }
@@ -206,12 +217,62 @@ impl AccountStreams {
         usage
     }
 
+    /// A mirror of a stream that is not here itself, and whose messages it gives away.
+    pub(crate) fn direct_mirror(&self, origin: &str) -> Option<StreamHandle> {
+        let is_mirror = |stream: &&StreamHandle| {
+            let config = stream.config();
+            let mirror = config.mirror.as_ref();
+            config.mirror_direct && mirror.is_some_and(|mirror| mirror.name == origin)
+        };
+        lock(&self.open).values().find(is_mirror).cloned()
+    }
+
+    /// Checks a configuration and fills it in; `old` is what it is to replace.
+    fn checked(
+        &self,
+        config: StreamConfig,
+        old: Option<&StreamConfig>,
+        pedantic: bool,
+    ) -> Result<StreamConfig, ApiError> {
+        let checks = Checks {
+            limits: self.limits(),
+            pedantic,
+            find: &|name| self.find(name).map(|stream| stream.config()),
+        };
+        let checked = match old {
+            Some(old) => config.checked_update(old, &checks),
+            None => config.checked(&checks),
+        };
+        checked.map(StreamConfig::stamped)
+    }
+
     /// Makes a stream, or finds the one that exists with the same configuration. It captures its subjects from now on.
-    pub(crate) async fn create(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+    pub(crate) async fn create(
+        &self,
+        config: StreamConfig,
+        pedantic: bool,
+    ) -> Result<StreamHandle, StreamError> {
         let _changes = self.changes.lock().await;
-        let config = config.normalise();
+        self.create_held(config, pedantic).await
+    }
+
+    async fn create_held(
+        &self,
+        config: StreamConfig,
+        pedantic: bool,
+    ) -> Result<StreamHandle, StreamError> {
+        let config = self.checked(config, None, pedantic)?;
+        if config.num_replicas > 1 {
+            return Err(ApiError::from(code::STREAM_REPLICAS_NOT_SUPPORTED).into());
+        }
+        if config.sealed {
+            return Err(invalid("stream configuration for create can not be sealed").into());
+        }
+        if config.mirror_direct && config.mirror.is_none() {
+            return Err(invalid("stream has no mirror but does have mirror direct").into());
+        }
         let Some(handle) = self.find(&config.name) else {
-            return self.make(config).await;
+            return self.make(config, Timestamp::now()).await;
         };
         if *handle.config() == config {
             Ok(handle)
@@ -221,12 +282,16 @@ impl AccountStreams {
     }
 
     /// Changes a stream.
-    pub(crate) async fn update(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+    pub(crate) async fn update(
+        &self,
+        config: StreamConfig,
+        pedantic: bool,
+    ) -> Result<StreamHandle, StreamError> {
         let _changes = self.changes.lock().await;
         let Some(handle) = self.find(&config.name) else {
             return Err(StreamError::NotFound { name: config.name });
         };
-        self.change(&handle, config.normalise()).await?;
+        self.change(&handle, config, pedantic).await?;
         Ok(handle)
     }
 
@@ -236,11 +301,10 @@ impl AccountStreams {
         config: StreamConfig,
     ) -> Result<StreamHandle, StreamError> {
         let _changes = self.changes.lock().await;
-        let config = config.normalise();
         let Some(handle) = self.find(&config.name) else {
-            return self.make(config).await;
+            return self.create_held(config, false).await;
         };
-        self.change(&handle, config).await?;
+        self.change(&handle, config, false).await?;
         Ok(handle)
     }
 
@@ -251,29 +315,84 @@ impl AccountStreams {
             return Ok(false);
         };
         handle.stop();
-        Ok(self.store.remove(name).await?)
+        let is_removed = self.store.remove(name).await?;
+        self.context.advisories.stream(name, StreamAction::Deleted);
+        Ok(is_removed)
     }
 
-    async fn make(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
+    async fn make(
+        &self,
+        config: StreamConfig,
+        created: Timestamp,
+    ) -> Result<StreamHandle, StreamError> {
+        if self
+            .limits()
+            .streams_max
+            .is_some_and(|max| lock(&self.open).len() >= max)
+        {
+            return Err(ApiError::from(code::MAXIMUM_STREAMS_LIMIT).into());
+        }
+        self.check_room(&config, None)?;
         self.check_overlap(&config)?;
         let name = config.name.clone();
-        let owner = Owner {
-            config,
-            created: Timestamp::now(),
-        };
+        let owner = Owner { config, created };
         let stream = self.store.create(owner.to_storage()).await?;
-        let handle = StreamHandle::open(stream, self.account.clone()).await?;
+        let handle = StreamHandle::open(stream, self.context.clone()).await?;
         handle.start_capture();
-        lock(&self.open).insert(name, handle.clone());
+        lock(&self.open).insert(name.clone(), handle.clone());
+        self.context.advisories.stream(&name, StreamAction::Created);
         Ok(handle)
     }
 
-    async fn change(&self, handle: &StreamHandle, config: StreamConfig) -> Result<(), StreamError> {
-        if *handle.config() == config {
-            return Ok(());
-        }
+    async fn change(
+        &self,
+        handle: &StreamHandle,
+        config: StreamConfig,
+        pedantic: bool,
+    ) -> Result<(), StreamError> {
+        let old = handle.config();
+        let config = self.checked(config, Some(&old), pedantic)?;
+        self.check_room(&config, Some(&old))?;
         self.check_overlap(&config)?;
-        handle.update(config).await
+        if *old != config {
+            handle.update(config).await?;
+        }
+        self.context
+            .advisories
+            .stream(&old.name, StreamAction::Updated);
+        Ok(())
+    }
+
+    /// What streams may grow to together must fit into what the account may use.
+    fn check_room(
+        &self,
+        config: &StreamConfig,
+        old: Option<&StreamConfig>,
+    ) -> Result<(), ApiError> {
+        let usage = self.usage();
+        let (reserved, max, error) = match config.storage {
+            StorageKind::Disk => (
+                usage.storage_reserved,
+                self.limits().storage_bytes_max,
+                code::STORAGE_RESOURCES_EXCEEDED,
+            ),
+            StorageKind::Memory => (
+                usage.memory_reserved,
+                self.limits().memory_bytes_max,
+                code::MEMORY_RESOURCES_EXCEEDED,
+            ),
+        };
+        let bytes = |config: &StreamConfig| u64::try_from(config.max_bytes).unwrap_or(0);
+        let before = old.map_or(0, bytes);
+        // One that does not say how large it may get needs room for something at least.
+        let added = match (bytes(config), old) {
+            (0, None) => 1,
+            (wanted, _) => wanted.saturating_sub(before),
+        };
+        match max {
+            Some(max) if added > 0 && reserved.saturating_add(added) > max => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// A subject belongs to one stream at most.

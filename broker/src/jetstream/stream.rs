@@ -12,10 +12,10 @@ use storage::stream::{
 use super::capture::Capture;
 use super::config::{StreamConfig, Timestamp};
 use super::consumer::{Consumers, PullConsumer};
+use super::context::AccountContext;
 use super::error::StreamError;
 use super::owner::Owner;
 use super::publish::rules::Rules;
-use crate::account::Account;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::proto::headers::Headers;
 use crate::router::Router;
@@ -55,7 +55,7 @@ pub struct StreamHandle {
 
 struct Inner {
     stream: Stream,
-    account: Arc<Account>,
+    context: Arc<AccountContext>,
     config: RwLock<Arc<StreamConfig>>,
     created: Timestamp,
     consumers: Consumers,
@@ -77,17 +77,24 @@ impl StreamHandle {
     ///
     /// # Errors
     /// What is stored beside the stream cannot be read.
-    pub(crate) async fn open(stream: Stream, account: Arc<Account>) -> Result<Self, StreamError> {
+    pub(crate) async fn open(
+        stream: Stream,
+        context: Arc<AccountContext>,
+    ) -> Result<Self, StreamError> {
         let owner = Owner::read(&stream.config())?;
         let inner = Inner {
-            capture: Capture::new(stream.clone(), account.clone(), Rules::from(&owner.config)),
+            capture: Capture::new(
+                stream.clone(),
+                context.account.clone(),
+                Rules::from(&owner.config),
+            ),
             config: RwLock::new(Arc::new(owner.config)),
             created: owner.created,
             consumers: Consumers::open(&stream).await?,
             stream,
             interests: Mutex::default(),
-            router: Mutex::new(Router::new(account.clone())),
-            account,
+            router: Mutex::new(Router::new(context.account.clone())),
+            context,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -99,19 +106,19 @@ impl StreamHandle {
         let subscribe = |subject: &String| {
             let sink = Sink::Stream(self.inner.capture.clone());
             let interest = Subscription::new(subject.as_bytes(), None, b"", sink);
-            self.inner.account.subscribe(interest.clone());
+            self.inner.context.account.subscribe(interest.clone());
             interest
         };
         let interests = self.config().subjects.iter().map(subscribe).collect();
         let before = std::mem::replace(&mut *self.lock_interests(), interests);
         for interest in before {
-            self.inner.account.unsubscribe(&interest);
+            self.inner.context.account.unsubscribe(&interest);
         }
     }
 
     pub(crate) fn stop_capture(&self) {
         for interest in self.lock_interests().drain(..) {
-            self.inner.account.unsubscribe(&interest);
+            self.inner.context.account.unsubscribe(&interest);
         }
     }
 
@@ -124,7 +131,10 @@ impl StreamHandle {
             config,
             created: self.inner.created,
         };
-        self.inner.stream.update(owner.to_storage()).await?;
+        let mut stored = owner.to_storage();
+        // Where it began is no more to be changed.
+        stored.first_sequence = self.inner.stream.config().first_sequence;
+        self.inner.stream.update(stored).await?;
         let old = self.config();
         *self
             .inner
@@ -147,6 +157,11 @@ impl StreamHandle {
     /// The consumers of the stream.
     pub(crate) fn consumers(&self) -> &Consumers {
         &self.inner.consumers
+    }
+
+    /// What it shares with the other streams of its account.
+    pub(crate) fn context(&self) -> &Arc<AccountContext> {
+        &self.inner.context
     }
 
     /// When it was made.

@@ -40,7 +40,7 @@ impl Streams {
     /// [`StreamError::NameInUse`] where one exists with another configuration, [`StreamError::SubjectsOverlap`] where
     /// another stream takes a subject, and which rule the configuration breaks.
     pub async fn create(&self, config: StreamConfig) -> Result<StreamHandle, StreamError> {
-        self.enabled()?.create(config).await
+        self.enabled()?.create(config, false).await
     }
 
     /// Makes a stream, or gives the one that exists this configuration.

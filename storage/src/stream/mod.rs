@@ -219,6 +219,24 @@ impl Stream {
         inner.last_per_subject_up_to(filters, up_to, max).await
     }
 
+    /// Where the newest message of every subject is that matches one of the filters (none = all),
+    /// looking at messages up to a sequence only; ascending. See
+    /// [`Stream::last_per_subject_up_to`] for what it costs.
+    #[must_use]
+    pub fn last_sequences(
+        &self,
+        filters: &[SubjectPattern],
+        up_to: Option<Sequence>,
+    ) -> Vec<Sequence> {
+        let log = lock(&self.inner.log);
+        let up_to = up_to.map_or(log.committed, |up_to| up_to.0.min(log.committed));
+        let lasts = log.lasts_up_to(filters, up_to);
+        lasts
+            .into_iter()
+            .map(|item| Sequence(item.sequence))
+            .collect()
+    }
+
     /// A position in the stream that moves over what matches one of the filters (none = all);
     /// the filters must not overlap.
     #[must_use]

@@ -25,12 +25,6 @@ pub(super) struct AccountInfo<'a> {
 
 impl Body for AccountInfo<'_> {
     const KIND: &'static str = "account_info";
-    const ERROR_MEMBERS: &'static str = concat!(
-        r#","memory":0,"storage":0,"reserved_memory":0,"reserved_storage":0,"streams":0,"consumers":0"#,
-        r#","limits":{"max_memory":0,"max_storage":0,"max_streams":0,"max_consumers":0,"max_ack_pending":0"#,
-        r#","memory_max_stream_bytes":0,"storage_max_stream_bytes":0,"max_bytes_required":false}"#,
-        r#","api":{"level":0,"total":0,"errors":0}"#,
-    );
 }
 
 /// -1 is no limit.

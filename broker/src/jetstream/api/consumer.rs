@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Asked;
-use super::decode::decode_or_default;
+use super::decode::decode_json;
 use super::response::{Answer, Body, Page, answer, success_body};
 use crate::jetstream::error_code::{self as code, ApiError};
 use crate::jetstream::limits::NAMES_PAGE;
@@ -48,7 +48,7 @@ pub(super) fn refusal(call: &[&str], error: ApiError) -> Option<Answer> {
 
 fn names(asked: Asked<'_>, stream: &str) -> Result<ConsumerNames, ApiError> {
     let stream = asked.stream(stream)?;
-    let request: ListRequest = decode_or_default(&asked.request.payload, asked.strict())?;
+    let request: ListRequest = decode_json(&asked.request.payload, asked.strict())?;
     let names = stream.consumers().names();
     let page = Page::new(names.len(), request.offset, NAMES_PAGE);
     Ok(ConsumerNames {

@@ -16,18 +16,19 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8], strict: bool) -> Result<T
     from_value(parse(body)?, strict)
 }
 
-/// Reads the body of a request that may be empty.
+/// Reads the body of a request that may do without: what does not look like an object or a list counts as none, as in
+/// nats-server.
 ///
 /// # Errors
 /// As [`decode`].
-pub(crate) fn decode_or_default<T: DeserializeOwned + Default>(
+pub(crate) fn decode_json<T: DeserializeOwned + Default>(
     body: &[u8],
     strict: bool,
 ) -> Result<T, ApiError> {
-    if body.is_empty() {
-        return Ok(T::default());
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'[') => decode(body, strict),
+        _ => Ok(T::default()),
     }
-    decode(body, strict)
 }
 
 /// Reads JSON without its nulls: to Go a null member is one that is not there.
@@ -51,6 +52,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, ApiError> {
 /// # Errors
 /// As [`decode`].
 pub(crate) fn from_value<T: DeserializeOwned>(value: Value, strict: bool) -> Result<T, ApiError> {
+    // A list would be taken for the members in their order.
+    if !value.is_object() {
+        return Err(code::INVALID_JSON.with("json: a request is an object"));
+    }
     let mut unknown = None;
     let decoded = serde_ignored::deserialize(value, |path| {
         if let serde_ignored::Path::Map { key, .. } = path {
@@ -66,7 +71,6 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: Value, strict: bool) -> Res
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 fn invalid(error: serde_json::Error) -> ApiError {
     code::INVALID_JSON.with(error)
 }
@@ -108,6 +112,13 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_no_object_counts_as_none() {
+        let config: StreamConfig = decode_json(b"garbage", true).expect("ignored");
+        assert_eq!(config, StreamConfig::default());
+        assert!(decode_json::<StreamConfig>(b" {garbage", true).is_err());
+    }
+
+    #[test]
     fn null_is_absent() {
         let body = br#"{"name":"S","subjects":null,"placement":null,"max_age":null}"#;
         let config: StreamConfig = decode(body, true).expect("accepted");
@@ -117,6 +128,7 @@ mod tests {
     #[test]
     fn what_is_no_json_is_refused() {
         assert_eq!(refused(""), "invalid JSON: unexpected end of JSON input");
+        assert!(refused("[]").starts_with("invalid JSON: "));
         assert!(refused("hello").starts_with("invalid JSON: "));
         assert!(refused(r#"{"name":7}"#).starts_with("invalid JSON: "));
         let large = vec![b' '; REQUEST_BYTES_MAX + 1];

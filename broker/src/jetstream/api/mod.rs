@@ -6,10 +6,14 @@
 //! requester hears that nobody responds.
 
 mod account;
+mod audit;
 mod consumer;
 pub(crate) mod decode;
+mod direct;
+mod message;
 pub(crate) mod response;
 mod stream;
+pub(crate) mod stream_info;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,16 +21,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use self::direct::{Begun, DirectGet};
 use self::response::Answer;
 use super::context::Context;
 use super::error_code::{self as code, ApiError};
+use super::outbox::Outbox;
 use super::registry::AccountStreams;
 use super::stream::StreamHandle;
 use crate::account::Account;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::proto::headers::raw_value;
 use crate::proto::info::API_LEVEL;
-use crate::router::Router;
 use crate::session::connection::Connection;
 
 /// The subjects of the API begin with this.
@@ -55,6 +60,8 @@ impl Request {
 pub(crate) enum Target {
     /// The account's API task.
     Api(Arc<Api>),
+    /// A stream that gives its messages away.
+    Direct(DirectGet),
     /// Nobody, and nobody says so: the API has no such call.
     Nobody,
 }
@@ -64,12 +71,15 @@ pub(crate) type Requests = Vec<(Target, Request)>;
 
 /// Hands over the requests of a batch, in order.
 pub(crate) fn dispatch(requests: &mut Requests) {
+    let mut begun = Begun::default();
     for (target, request) in requests.drain(..) {
         match target {
             Target::Api(api) => api.push(request),
+            Target::Direct(get) => begun.start(get, request),
             Target::Nobody => {}
         }
     }
+    begun.finish();
 }
 
 /// The API of one account. It is there whether or not JetStream is enabled for the account.
@@ -81,8 +91,7 @@ pub(crate) struct Api {
     /// Taken by the task when it starts.
     waiting: Mutex<Option<mpsc::Receiver<Request>>>,
     waiting_bytes: AtomicUsize,
-    /// Answers leave through this one.
-    answers: Mutex<Router>,
+    outbox: Outbox,
     interests: Mutex<Vec<Arc<Subscription>>>,
     pub(crate) total: AtomicU64,
     pub(crate) errors: AtomicU64,
@@ -111,7 +120,7 @@ impl Api {
             queue,
             waiting: Mutex::new(Some(waiting)),
             waiting_bytes: AtomicUsize::new(0),
-            answers: Mutex::new(Router::new(account.clone())),
+            outbox: Outbox::new(account.clone()),
             interests: Mutex::default(),
             total: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -161,10 +170,27 @@ impl Api {
         let Some(call) = self.call_of(subject) else {
             return Some(Target::Nobody);
         };
-        if call.starts_with("DIRECT.GET.") || call.starts_with("CONSUMER.MSG.NEXT.") {
+        if let Some(rest) = call.strip_prefix("DIRECT.GET") {
+            return self.direct_get(rest.strip_prefix('.')?);
+        }
+        if call.starts_with("CONSUMER.MSG.NEXT") {
             return None;
         }
         Some(Target::Api(self.clone()))
+    }
+
+    /// The stream that gives its messages away under this name: its own, or that of its origin.
+    fn direct_get(&self, call: &str) -> Option<Target> {
+        let (name, subject) = match call.split_once('.') {
+            Some((name, subject)) => (name, Some(subject)),
+            None => (call, None),
+        };
+        let streams = self.streams.get()?;
+        let stream = match streams.find(name) {
+            Some(stream) => Some(stream).filter(|stream| stream.config().allow_direct),
+            None => streams.direct_mirror(name),
+        };
+        Some(Target::Direct(DirectGet::new(stream?, subject)))
     }
 
     /// What follows the prefix of the API.
@@ -203,14 +229,7 @@ impl Api {
         self.errors.fetch_add(1, Ordering::Relaxed);
         let call = self.call_of(&request.subject).unwrap_or_default();
         if let Some(answer) = refusal(call, error.into()) {
-            self.reply(&request.reply, answer.body);
-        }
-    }
-
-    /// Sends an answer.
-    pub(crate) fn reply(&self, reply: &[u8], body: impl Into<Bytes>) {
-        if !reply.is_empty() {
-            lock(&self.answers).publish(reply, b"", b"", &body.into());
+            self.outbox.send(request.reply, b"", &answer.body);
         }
     }
 
@@ -249,7 +268,11 @@ impl Api {
         if answer.is_error {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
-        self.reply(&request.reply, answer.body);
+        let is_read = call.starts_with("STREAM.MSG.GET.");
+        if answer.is_error || !is_read {
+            audit::publish(asked, &answer);
+        }
+        self.outbox.send(request.reply.clone(), b"", &answer.body);
     }
 }
 

@@ -1,69 +1,22 @@
 //! `$JS.API.STREAM.>`: making, changing, listing and removing streams.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Asked;
-use super::decode::{decode_or_default, from_value, parse};
+use super::decode::{decode_json, from_value, parse};
+use super::message;
 use super::response::{Answer, Body, Page, answer, success_body};
+use super::stream_info::{StreamInfo, StreamInfoAnswer, info};
 use crate::jetstream::StreamHandle;
-use crate::jetstream::config::{StreamConfig, Timestamp};
+use crate::jetstream::config::StreamConfig;
 use crate::jetstream::error_code::{self as code, ApiError};
-use crate::jetstream::limits::{DETAILS_PAGE, NAMES_PAGE, SUBJECTS_PAGE};
+use crate::jetstream::limits::{DETAILS_PAGE, NAMES_PAGE};
 use crate::subject;
 
 success_body!(StreamDeleted, "stream_delete");
-
-/// What a stream is like now.
-#[derive(Debug, Serialize)]
-pub(crate) struct StreamInfo {
-    config: Arc<StreamConfig>,
-    created: Timestamp,
-    state: State,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<String>,
-    ts: Timestamp,
-}
-
-#[derive(Debug, Serialize)]
-struct State {
-    messages: u64,
-    bytes: u64,
-    first_seq: u64,
-    first_ts: Timestamp,
-    last_seq: u64,
-    last_ts: Timestamp,
-    #[serde(skip_serializing_if = "crate::jetstream::config::is_default")]
-    num_subjects: u64,
-    #[serde(skip_serializing_if = "crate::jetstream::config::is_default")]
-    num_deleted: u64,
-    consumer_count: usize,
-}
-
-impl StreamInfo {
-    pub(crate) fn of(asked: Asked<'_>, stream: &StreamHandle) -> Self {
-        let state = stream.state();
-        Self {
-            config: stream.config(),
-            created: stream.created(),
-            state: State {
-                messages: state.messages,
-                bytes: state.bytes,
-                first_seq: state.first.0,
-                first_ts: Timestamp(state.first_timestamp),
-                last_seq: state.last.0,
-                last_ts: Timestamp(state.last_timestamp),
-                num_subjects: state.subjects,
-                num_deleted: state.deleted,
-                consumer_count: stream.consumers().len(),
-            },
-            domain: asked.context.config.domain.clone(),
-            ts: Timestamp::now(),
-        }
-    }
-}
+success_body!(StreamLeaderStepdown, "stream_leader_stepdown");
+success_body!(StreamPeerRemoved, "stream_remove_peer");
 
 #[derive(Debug, Serialize)]
 struct StreamCreated {
@@ -84,19 +37,6 @@ struct StreamUpdated {
 
 impl Body for StreamUpdated {
     const KIND: &'static str = "stream_update";
-}
-
-#[derive(Debug, Serialize)]
-struct StreamInfoAnswer {
-    #[serde(flatten)]
-    page: Page,
-    #[serde(flatten)]
-    info: StreamInfo,
-}
-
-impl Body for StreamInfoAnswer {
-    const KIND: &'static str = "stream_info";
-    const ERROR_MEMBERS: &'static str = Page::EMPTY;
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +80,12 @@ pub(super) async fn answer_call(asked: Asked<'_>, call: &[&str]) -> Option<Answe
         ["NAMES"] => answer(names(asked)),
         ["LIST"] => answer(list(asked)),
         ["DELETE", name] => answer(delete(asked, name).await),
+        ["PURGE", name] => answer(message::purge(asked, name).await),
+        ["MSG", "GET", name] => answer(message::get(asked, name).await),
+        ["MSG", "DELETE", name] => answer(message::delete(asked, name).await),
+        ["LEADER", "STEPDOWN", _] | ["PEER", "REMOVE", _] => {
+            return refusal(call, code::CLUSTER_REQUIRED.into());
+        }
         _ => return None,
     })
 }
@@ -153,12 +99,20 @@ pub(super) fn refusal(call: &[&str], error: ApiError) -> Option<Answer> {
         ["NAMES"] => answer::<StreamNames>(Err(error)),
         ["LIST"] => answer::<StreamList>(Err(error)),
         ["DELETE", _] => answer::<StreamDeleted>(Err(error)),
+        ["PURGE", _] => answer::<message::StreamPurged>(Err(error)),
+        ["MSG", "GET", _] => answer::<message::MessageGot>(Err(error)),
+        ["MSG", "DELETE", _] => answer::<message::MessageDeleted>(Err(error)),
+        ["LEADER", "STEPDOWN", _] => answer::<StreamLeaderStepdown>(Err(error)),
+        ["PEER", "REMOVE", _] => answer::<StreamPeerRemoved>(Err(error)),
         _ => return None,
     })
 }
 
 /// Reads a configuration; `pedantic` stands beside its members.
 fn config_of(asked: Asked<'_>, name: &str) -> Result<(StreamConfig, bool), ApiError> {
+    if asked.request.payload.is_empty() {
+        return Err(code::STREAM_MISMATCH.into());
+    }
     let mut body = parse(&asked.request.payload)?;
     let pedantic = body
         .as_object_mut()
@@ -167,12 +121,15 @@ fn config_of(asked: Asked<'_>, name: &str) -> Result<(StreamConfig, bool), ApiEr
     if config.name != name {
         return Err(code::STREAM_MISMATCH.into());
     }
+    if name.contains(['/', '\\']) {
+        return Err(code::STREAM_NAME_CONTAINS_PATH_SEPARATORS.into());
+    }
     Ok((config, pedantic == Some(Value::Bool(true))))
 }
 
 async fn create(asked: Asked<'_>, name: &str) -> Result<StreamCreated, ApiError> {
-    let (config, _pedantic) = config_of(asked, name)?;
-    let stream = asked.streams.create(config).await?;
+    let (config, pedantic) = config_of(asked, name)?;
+    let stream = asked.streams.create(config, pedantic).await?;
     Ok(StreamCreated {
         info: StreamInfo::of(asked, &stream),
         did_create: true,
@@ -180,24 +137,16 @@ async fn create(asked: Asked<'_>, name: &str) -> Result<StreamCreated, ApiError>
 }
 
 async fn update(asked: Asked<'_>, name: &str) -> Result<StreamUpdated, ApiError> {
-    let (config, _pedantic) = config_of(asked, name)?;
-    let stream = asked.streams.update(config).await?;
+    let (config, pedantic) = config_of(asked, name)?;
+    let stream = asked.streams.update(config, pedantic).await?;
     Ok(StreamUpdated {
-        info: StreamInfo::of(asked, &stream),
-    })
-}
-
-fn info(asked: Asked<'_>, name: &str) -> Result<StreamInfoAnswer, ApiError> {
-    let stream = asked.stream(name)?;
-    Ok(StreamInfoAnswer {
-        page: Page::new(0, 0, SUBJECTS_PAGE),
         info: StreamInfo::of(asked, &stream),
     })
 }
 
 /// The streams that a list request means, by name.
 fn listed(asked: Asked<'_>) -> Result<(Vec<StreamHandle>, ListRequest), ApiError> {
-    let request: ListRequest = decode_or_default(&asked.request.payload, asked.strict())?;
+    let request: ListRequest = decode_json(&asked.request.payload, asked.strict())?;
     let filter = request.subject.as_bytes();
     let is_listed = |stream: &StreamHandle| {
         let subjects = &stream.config().subjects;
@@ -226,13 +175,17 @@ fn list(asked: Asked<'_>) -> Result<StreamList, ApiError> {
     let (streams, request) = listed(asked)?;
     let page = Page::new(streams.len(), request.offset, DETAILS_PAGE);
     let infos = page.of(&streams).iter();
+    let infos = infos.map(|stream| StreamInfo::in_list(asked, stream));
     Ok(StreamList {
         page,
-        streams: infos.map(|stream| StreamInfo::of(asked, stream)).collect(),
+        streams: infos.collect(),
     })
 }
 
 async fn delete(asked: Asked<'_>, name: &str) -> Result<StreamDeleted, ApiError> {
+    if !asked.request.payload.is_empty() {
+        return Err(code::NOT_EMPTY_REQUEST.into());
+    }
     if !asked.streams.remove(name).await? {
         return Err(code::STREAM_NOT_FOUND.into());
     }

@@ -1,10 +1,14 @@
 //! JetStream configurations as they are on the wire, and the value types that their JSON is made of.
 
+pub(crate) mod check;
+pub(crate) mod metadata;
 mod nanos;
-mod normalise;
+mod origins;
 pub(crate) mod source;
 pub(crate) mod stream;
+mod subjects;
 mod timestamp;
+mod update;
 
 pub use self::nanos::Nanos;
 pub use self::source::{External, StreamSource, SubjectTransform};
