@@ -51,6 +51,9 @@ pub enum AppendError {
     /// Roll-ups are not allowed here (10111).
     #[error("rollup not permitted")]
     RollupNotAllowed,
+    /// A batch that is stored as a whole has a message id that is known already (10201).
+    #[error("batch contains a message id that is known already")]
+    DuplicateId,
     /// [`Derive`](super::Derive) refused to make the message.
     #[error("{0}")]
     Derive(String),

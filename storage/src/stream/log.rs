@@ -18,8 +18,6 @@ use super::record::Entry;
 use super::sequences::{Item, Sequences};
 use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState};
 
-pub(super) use batch::Decided;
-
 /// Largest message any stream takes, headers and payload together.
 pub(super) const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest subject.

@@ -18,7 +18,6 @@ use crate::Error;
 
 use super::disk::Changes;
 use super::inner::{Inner, Store};
-use super::log::Decided;
 use super::log::Log;
 use super::queue::{Batch, BatchCompletion, Completion, Job, Reply};
 use super::record::{self, BlockBuilder, Entry};
@@ -293,15 +292,10 @@ impl Writer {
             changes.save_cursor(Some(cursor));
         }
         let mut results = Vec::with_capacity(decided.len());
-        for (decided, derived) in decided.into_iter().zip(derives) {
-            match decided {
-                Decided::Duplicate(duplicate) => results.push(duplicate),
-                Decided::Store(append) => {
-                    let mut appended = self.take(&mut log, &append, now, changes);
-                    appended.payload = derived.then_some(append.payload);
-                    results.push(appended);
-                }
-            }
+        for (append, derived) in decided.into_iter().zip(derives) {
+            let mut appended = self.take(&mut log, &append, now, changes);
+            appended.payload = derived.then_some(append.payload);
+            results.push(appended);
         }
         log.make_room();
         Ok(results)

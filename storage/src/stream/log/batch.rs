@@ -10,19 +10,9 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::super::sequences::Item;
-use super::super::{
-    Append, AppendError, Appended, Rollup, Sequence, StoredMessage, SubjectPattern,
-};
+use super::super::{Append, AppendError, Rollup, Sequence, StoredMessage, SubjectPattern};
 use super::admission::{Standing, check};
 use super::{Log, nanos};
-
-/// What a batch comes to: the message to be stored, or the answer to a duplicate.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly all are the large one")]
-pub(in crate::stream) enum Decided {
-    Store(Append),
-    Duplicate(Appended),
-}
 
 /// The stream as it would be after part of a batch.
 struct Trial<'a> {
@@ -50,13 +40,13 @@ struct Staged {
 }
 
 impl Log {
-    /// Decides about a batch as a whole; `stored` reads a message that the log holds.
+    /// Decides about a batch as a whole and gives it back as it will be stored; `stored` reads a message that the log holds.
     pub(in crate::stream) fn check_batch(
         &self,
         batch: Vec<Append>,
         now: u64,
         mut stored: impl FnMut(&Item) -> Result<Option<StoredMessage>, AppendError>,
-    ) -> Result<Vec<Decided>, (usize, AppendError)> {
+    ) -> Result<Vec<Append>, (usize, AppendError)> {
         let mut trial = Trial {
             log: self,
             last: self.last,
@@ -67,7 +57,7 @@ impl Log {
             subjects: HashMap::new(),
             cleared: false,
         };
-        let mut decided: Vec<Decided> = Vec::with_capacity(batch.len());
+        let mut decided: Vec<Append> = Vec::with_capacity(batch.len());
         for (index, mut append) in batch.into_iter().enumerate() {
             let failed = |error| (index, error);
             if let Some(derive) = append.derive.take() {
@@ -78,13 +68,13 @@ impl Log {
                 append.headers = derived.headers;
                 append.payload = derived.payload;
             }
-            let checked = check(&trial, &self.config, &append, now).map_err(failed)?;
-            if let Some(duplicate) = checked {
-                decided.push(Decided::Duplicate(duplicate));
-                continue;
+            let duplicate = check(&trial, &self.config, &append, now).map_err(failed)?;
+            if duplicate.is_some() {
+                // Without one of its messages a batch would not be whole.
+                return Err((index, AppendError::DuplicateId));
             }
             trial.take(&append, index, now);
-            decided.push(Decided::Store(append));
+            decided.push(append);
         }
         Ok(decided)
     }
@@ -106,13 +96,13 @@ impl Trial<'_> {
     fn previous(
         &self,
         subject: &[u8],
-        decided: &[Decided],
+        decided: &[Append],
         now: u64,
         stored: &mut impl FnMut(&Item) -> Result<Option<StoredMessage>, AppendError>,
     ) -> Result<Option<StoredMessage>, AppendError> {
         let staged = self.subjects.get(subject);
         if let Some(staged) = staged
-            && let Some(Decided::Store(append)) = staged.newest.map(|index| &decided[index])
+            && let Some(append) = staged.newest.map(|index| &decided[index])
         {
             return Ok(Some(StoredMessage {
                 sequence: Sequence(staged.last),

@@ -212,6 +212,7 @@ fn refused_by_rule(result: Result<Appended, AppendError>) -> Option<u64> {
             AppendError::MaximumMessages
             | AppendError::MaximumBytes
             | AppendError::MaximumPerSubject
+            | AppendError::DuplicateId
             | AppendError::MessageTooLarge { .. },
         ) => None,
         Err(other) => panic!("{other}"),
