@@ -1,19 +1,21 @@
 //! Messages on a stream's subjects, on their way into the stream.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use storage::stream::{Append, AppendError, Appended, Stream};
+use tokio::time::Instant;
 
+use super::context::AccountContext;
+use super::error::StreamError;
 use super::error_code::{self as code, ApiError};
-use super::publish::admission::{self, Admitted};
-use super::publish::answer::Stored;
+use super::publish::admission;
+use super::publish::atomic::{Abandoned, Batches, Members, Step};
+use super::publish::headers::PublishHeaders;
+use super::publish::outlet::{Follow, Outcome, Outlet};
 use super::publish::rules::Rules;
-use crate::account::Account;
+use super::publish::watch::{Watch, Watched};
 use crate::delivery::Outgoing;
-use crate::proto::headers::Headers;
-use crate::router::Router;
-use crate::router::answers::Answers;
 
 /// Messages that a stream's subjects matched, with a copy of their bytes in one buffer: one allocation for many.
 #[derive(Debug, Default)]
@@ -39,6 +41,23 @@ pub(crate) struct Captured {
     pub(crate) reply: Bytes,
     pub(crate) headers: Bytes,
     pub(crate) payload: Bytes,
+}
+
+impl Captured {
+    /// Bytes of all parts.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.subject.len() + self.reply.len() + self.headers.len() + self.payload.len()
+    }
+
+    /// A copy that shares nothing, for what is kept for long.
+    pub(crate) fn detached(&self) -> Self {
+        Self {
+            subject: Bytes::copy_from_slice(&self.subject),
+            reply: Bytes::copy_from_slice(&self.reply),
+            headers: Bytes::copy_from_slice(&self.headers),
+            payload: Bytes::copy_from_slice(&self.payload),
+        }
+    }
 }
 
 impl CapturedBatch {
@@ -86,32 +105,28 @@ impl CapturedBatch {
 pub(crate) struct Capture {
     stream: Stream,
     rules: RwLock<Arc<Rules>>,
-    /// Publishes the answers, on the storage thread.
-    outlet: Mutex<Outlet>,
+    outlet: Outlet,
+    batches: Mutex<Batches>,
+    watch: Watch,
+    context: Arc<AccountContext>,
 }
 
-#[derive(Debug)]
-struct Outlet {
-    router: Router,
-    answers: Answers,
-}
-
-/// Appends of one batch, with where their answers go.
+/// Appends of one batch, with what follows from each.
 #[derive(Debug, Default)]
 struct Run {
     appends: Vec<Append>,
-    replies: Vec<Bytes>,
+    follows: Vec<Follow>,
 }
 
 impl Capture {
-    pub(crate) fn new(stream: Stream, account: Arc<Account>, rules: Rules) -> Arc<Self> {
+    pub(crate) fn new(stream: Stream, context: Arc<AccountContext>, rules: Rules) -> Arc<Self> {
         Arc::new(Self {
             stream,
             rules: RwLock::new(Arc::new(rules)),
-            outlet: Mutex::new(Outlet {
-                router: Router::new(account),
-                answers: Answers::default(),
-            }),
+            outlet: Outlet::new(context.account.clone()),
+            batches: Mutex::default(),
+            watch: Watch::new(&context),
+            context,
         })
     }
 
@@ -125,6 +140,9 @@ impl Capture {
 
     /// The configuration of the stream has changed.
     pub(crate) fn set_rules(&self, rules: Rules) {
+        if !rules.allow_atomic {
+            self.batches().clear();
+        }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
@@ -134,75 +152,193 @@ impl Capture {
         let messages = batch.into_messages();
         let mut run = Run::with_capacity(messages.len());
         let mut refused = Vec::new();
-        for message in messages {
-            match admission::admit(&rules, message) {
-                Ok(Admitted { append, reply }) => {
-                    run.appends.push(append);
-                    run.replies.push(reply);
-                }
-                Err((reply, error)) => refused.push((reply, error)),
+        for mut message in messages {
+            if rules.no_ack {
+                message.reply = Bytes::new();
+            }
+            let reply = message.reply.clone();
+            if let Err(error) = self.take(&rules, message, &mut run) {
+                refused.push((reply, error));
             }
         }
         if !refused.is_empty() {
-            self.refuse(&rules, refused);
+            self.outlet.refuse(&rules, refused);
         }
-        if !run.appends.is_empty() {
-            self.append(rules, run);
+        self.store(&rules, run);
+    }
+
+    /// Stores one message that does not come from a subscription. Resolves after the commit. `adjust` may say what headers
+    /// cannot.
+    ///
+    /// # Errors
+    /// The stream's rules or the store refuse it.
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        message: Captured,
+        adjust: impl FnOnce(&mut Append),
+    ) -> Result<Appended, StreamError> {
+        let rules = self.rules();
+        let mut run = Run::default();
+        self.take(&rules, message, &mut run)?;
+        let Run {
+            mut appends,
+            follows,
+        } = run;
+        let Some(mut append) = appends.pop() else {
+            // A batch has no place in a call that answers for one message.
+            return Err(ApiError::from(code::ATOMIC_PUBLISH_DISABLED).into());
+        };
+        adjust(&mut append);
+        let stored = self.stream.append(append).await?;
+        self.outlet
+            .send(&rules, &follows, &Outcome::Each(vec![Ok(stored.clone())]));
+        Ok(stored)
+    }
+
+    /// Admits one message to the run, or to the batch it belongs to.
+    fn take(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        message: Captured,
+        run: &mut Run,
+    ) -> Result<(), ApiError> {
+        admission::check_size(rules, &message)?;
+        let reply = message.reply.clone();
+        let append = if message.headers.is_empty() && !rules.allow_counter {
+            admission::plain(rules, message)?
+        } else {
+            let block = message.headers.clone();
+            let headers = PublishHeaders::read(&block);
+            if headers.batch_id.is_some() {
+                return self.take_member(rules, message, &headers, run);
+            }
+            admission::append_from(rules, message, &headers)?
+        };
+        run.push(rules, append, reply);
+        Ok(())
+    }
+
+    fn take_member(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        message: Captured,
+        headers: &PublishHeaders<'_>,
+        run: &mut Run,
+    ) -> Result<(), ApiError> {
+        if !rules.allow_atomic {
+            return Err(code::ATOMIC_PUBLISH_DISABLED.into());
+        }
+        let step = self.batches().add(headers, &message, Instant::now());
+        match step {
+            Step::Waits => {
+                self.watch.wake(self);
+                if !message.reply.is_empty() {
+                    self.outlet.confirm([message.reply]);
+                }
+                Ok(())
+            }
+            Step::Refused(error, reason) => {
+                if let (Some(reason), Some(id)) = (reason, headers.batch_id) {
+                    self.advise_abandoned(rules, &String::from_utf8_lossy(id), reason);
+                }
+                Err(error)
+            }
+            Step::Commit { id, members } => {
+                // What the same publisher sent before is stored before.
+                self.store(rules, std::mem::take(run));
+                self.commit(rules, id, members, message.reply)
+            }
         }
     }
 
-    fn append(self: &Arc<Self>, rules: Arc<Rules>, run: Run) {
-        let Run { appends, replies } = run;
-        // The queue gives an append back where it has no room, but not the replies that the completion took with it.
-        let replies = Arc::new(replies);
+    /// Stores a complete batch.
+    fn commit(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        id: String,
+        members: Vec<Captured>,
+        reply: Bytes,
+    ) -> Result<(), ApiError> {
+        let mut run = Run::with_capacity(members.len());
+        let mut checks = Members::default();
+        for member in members {
+            let block = member.headers.clone();
+            let headers = PublishHeaders::read(&block);
+            let append = admission::append_from(rules, member, &headers)?;
+            checks.check(&headers, &append.subject)?;
+            run.push(rules, append, Bytes::new());
+        }
+        if let Some(last) = run.follows.last_mut() {
+            last.reply = reply.clone();
+        }
+        let Run { appends, follows } = run;
+        let (capture, of) = (self.clone(), rules.clone());
+        let done = move |result: Result<Vec<Appended>, (usize, AppendError)>| match result {
+            Ok(stored) => capture
+                .outlet
+                .send(&of, &follows, &Outcome::Whole { id, stored }),
+            Err((_, error)) => capture
+                .outlet
+                .refuse(&of, [(reply, ApiError::from(&error))]),
+        };
+        let overload = |_| code::STREAM_TOO_MANY_REQUESTS.into();
+        self.stream.submit_all(appends, done).map_err(overload)
+    }
+
+    fn store(self: &Arc<Self>, rules: &Arc<Rules>, run: Run) {
+        let Run { appends, follows } = run;
+        if appends.is_empty() {
+            return;
+        }
+        // The queue gives appends back where it has no room, but not the completion's part.
+        let follows = Arc::new(follows);
         let done = {
-            let (capture, rules, replies) = (self.clone(), rules.clone(), replies.clone());
-            move |results: Vec<Result<Appended, AppendError>>| {
-                capture.answer(&rules, replies.iter().zip(results));
+            let (capture, rules, follows) = (self.clone(), rules.clone(), follows.clone());
+            move |results| {
+                let outcome = Outcome::Each(results);
+                capture.outlet.send(&rules, &follows, &outcome);
             }
         };
         if self.stream.submit(appends, done).is_err() {
             let overload = || ApiError::from(code::STREAM_TOO_MANY_REQUESTS);
-            self.refuse(
-                &rules,
-                replies.iter().map(|reply| (reply.clone(), overload())),
-            );
+            let replies = follows.iter().map(|follow| follow.reply.clone());
+            self.outlet
+                .refuse(rules, replies.map(|reply| (reply, overload())));
         }
     }
 
-    fn answer<'a>(
-        &self,
-        rules: &Rules,
-        results: impl Iterator<Item = (&'a Bytes, Result<Appended, AppendError>)>,
-    ) {
-        let mut outlet = self.outlet.lock().unwrap_or_else(PoisonError::into_inner);
-        let Outlet { router, answers } = &mut *outlet;
-        answers.clear();
-        for (reply, result) in results {
-            match result {
-                Ok(_) if reply.is_empty() => {}
-                Ok(appended) => answers.push(reply.clone(), b"", |out| {
-                    let stored = Stored {
-                        sequence: appended.sequence.0,
-                        is_duplicate: appended.duplicate,
-                        ..Stored::default()
-                    };
-                    rules.answer_head.stored(&stored, out);
-                }),
-                Err(error) => push_refusal(rules, answers, reply.clone(), &ApiError::from(&error)),
-            }
-        }
-        router.answer(answers);
+    /// Ends what goes on by itself; what was taken already is stored.
+    pub(crate) fn stop(&self) {
+        self.watch.stop();
+        self.batches().clear();
     }
 
-    fn refuse(&self, rules: &Rules, refused: impl IntoIterator<Item = (Bytes, ApiError)>) {
-        let mut outlet = self.outlet.lock().unwrap_or_else(PoisonError::into_inner);
-        let Outlet { router, answers } = &mut *outlet;
-        answers.clear();
-        for (reply, error) in refused {
-            push_refusal(rules, answers, reply, &error);
+    fn advise_abandoned(&self, rules: &Rules, id: &str, reason: Abandoned) {
+        let stream = &rules.name;
+        let subject = format!("ADVISORY.STREAM.BATCH_ABANDONED.{stream}");
+        let kind = "advisory.v1.stream_batch_abandoned";
+        self.context
+            .advisories
+            .send(&subject, kind, || reason.advisory(stream, id));
+    }
+
+    fn batches(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched for Capture {
+    async fn tick(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let rules = self.rules();
+        let abandoned = self.batches().expire(now);
+        for id in abandoned {
+            self.advise_abandoned(&rules, &id, Abandoned::Timeout);
         }
-        router.answer(answers);
+        let next = self.batches().deadline();
+        match next {
+            None if !self.watch.end_if(|| self.batches().deadline().is_none()) => Some(now),
+            next => next,
+        }
     }
 }
 
@@ -210,23 +346,20 @@ impl Run {
     fn with_capacity(len: usize) -> Self {
         Self {
             appends: Vec::with_capacity(len),
-            replies: Vec::with_capacity(len),
+            follows: Vec::with_capacity(len),
         }
     }
-}
 
-fn push_refusal(rules: &Rules, answers: &mut Answers, reply: Bytes, error: &ApiError) {
-    if reply.is_empty() {
-        tracing::debug!(stream = rules.name, reason = %error, "message not stored");
-        return;
+    fn push(&mut self, rules: &Rules, append: Append, reply: Bytes) {
+        let copy = rules.republisher.as_ref().and_then(|republisher| {
+            republisher.copy(&append.subject, &append.headers, &append.payload)
+        });
+        self.follows.push(Follow {
+            reply,
+            copy: copy.map(Box::new),
+        });
+        self.appends.push(append);
     }
-    let headers = match error.code {
-        429 => Headers::new()
-            .with_status(429, "Too Many Requests")
-            .to_block(),
-        _ => Bytes::new(),
-    };
-    answers.push(reply, &headers, |out| rules.answer_head.refused(error, out));
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{
-    Append, Expected, Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamState,
-    SubjectPattern,
+    Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamState, SubjectPattern,
 };
 
-use super::capture::Capture;
+use super::capture::{Capture, Captured};
 use super::config::{StreamConfig, Timestamp};
 use super::consumer::{Consumers, PullConsumer};
 use super::context::AccountContext;
@@ -85,8 +84,8 @@ impl StreamHandle {
         let inner = Inner {
             capture: Capture::new(
                 stream.clone(),
-                context.account.clone(),
-                Rules::from(&owner.config),
+                context.clone(),
+                Rules::from_config(&owner.config, context.server.config.domain.as_deref()),
             ),
             config: RwLock::new(Arc::new(owner.config)),
             created: owner.created,
@@ -141,7 +140,9 @@ impl StreamHandle {
             .config
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(owner.config);
-        self.inner.capture.set_rules(Rules::from(&*self.config()));
+        let domain = self.inner.context.server.config.domain.as_deref();
+        let rules = Rules::from_config(&self.config(), domain);
+        self.inner.capture.set_rules(rules);
         if old.subjects != self.config().subjects {
             self.start_capture();
         }
@@ -151,6 +152,7 @@ impl StreamHandle {
     /// Ends capture and consumers: the stream closes or is removed.
     pub(crate) fn stop(&self) {
         self.stop_capture();
+        self.inner.capture.stop();
         self.inner.consumers.stop();
     }
 
@@ -229,21 +231,18 @@ impl StreamHandle {
         }
         let headers = headers.to_block();
         let payload = payload.into();
-        let append = Append {
+        let message = Captured {
             subject: Bytes::copy_from_slice(checked.as_bytes()),
+            reply: Bytes::new(),
             headers: headers.clone(),
             payload: payload.clone(),
-            message_id: options.message_id.map(Bytes::from),
-            expected: Expected {
-                last_sequence: options.expected_last_sequence,
-                last_subject_sequence: options.expected_last_subject_sequence,
-                ..Expected::default()
-            },
-            ttl: options.ttl,
-            rollup: options.rollup,
-            ..Append::default()
         };
-        let appended = self.inner.stream.append(append).await?;
+        let stored = self.inner.capture.publish(message, |append| {
+            append.ttl = options.ttl;
+            append.expected.last_sequence = options.expected_last_sequence;
+            append.expected.last_subject_sequence = options.expected_last_subject_sequence;
+        });
+        let appended = stored.await?;
         if !appended.duplicate {
             let mut router = self
                 .inner

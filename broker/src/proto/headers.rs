@@ -234,6 +234,26 @@ impl BlockEdit {
         Self(kept)
     }
 
+    /// As `block`, with another value of one header: where it stood, or else at the end.
+    pub(crate) fn replacing(block: &[u8], name: &str, value: &str) -> Self {
+        let line = Self(Vec::new()).with(name, value).0;
+        let mut edited = Vec::with_capacity(block.len() + line.len());
+        let mut is_there = false;
+        for old in lines(block).filter(|line| !line.starts_with(VERSION.as_bytes())) {
+            let old_name = &old[..memchr::memchr(b':', old).unwrap_or(old.len())];
+            if old_name != name.as_bytes() {
+                edited.extend_from_slice(old);
+                edited.extend_from_slice(b"\r\n");
+            } else if !std::mem::replace(&mut is_there, true) {
+                edited.extend_from_slice(&line);
+            }
+        }
+        if !is_there {
+            edited.extend_from_slice(&line);
+        }
+        Self(edited)
+    }
+
     /// Adds a line.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -333,6 +353,15 @@ mod tests {
             b"NATS/1.0\r\nB: 2\r\nC: 3  D: 4\r\n\r\n"
         );
         assert_eq!(&edit(b"NATS/1.0\r\nA: 1\r\n\r\n").finish()[..], b"");
+        let block = b"NATS/1.0\r\nA: 1\r\nB: 2\r\nA: 3\r\n\r\n";
+        assert_eq!(
+            &BlockEdit::replacing(block, "A", "4").finish()[..],
+            b"NATS/1.0\r\nA: 4\r\nB: 2\r\n\r\n"
+        );
+        assert_eq!(
+            &BlockEdit::replacing(b"", "A", "4").finish()[..],
+            b"NATS/1.0\r\nA: 4\r\n\r\n"
+        );
         assert_eq!(
             &edit(b"").with("B", "").finish()[..],
             b"NATS/1.0\r\nB: \r\n\r\n"

@@ -4,11 +4,13 @@
 //! sequences, duplicates, limits) the store decides, in nats-server's order; so a message with two faults of both kinds is
 //! refused for the one found here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{Append, AppendError, Expected, Rollup, Sequence, SubjectPattern};
 
+use super::counter::Increment;
 use super::headers::PublishHeaders;
 use super::life_time::parse_life_time;
 use super::rules::Rules;
@@ -18,14 +20,6 @@ use crate::proto::headers::{BlockEdit, without_status};
 
 /// Largest header block a stream takes, in bytes.
 const HEADER_BYTES_MAX: usize = 64 << 10;
-
-/// A message that goes to the store.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) append: Append,
-    /// Where the answer goes; empty: nowhere.
-    pub(crate) reply: Bytes,
-}
 
 impl From<&AppendError> for ApiError {
     fn from(error: &AppendError) -> Self {
@@ -40,65 +34,87 @@ impl From<&AppendError> for ApiError {
             AppendError::MessageTooLarge { .. } => code::STREAM_MESSAGE_EXCEEDS_MAXIMUM.into(),
             AppendError::TtlNotAllowed => code::MESSAGE_TTL_DISABLED.into(),
             AppendError::RollupNotAllowed => code::STREAM_ROLLUP_FAILED.with(error),
+            AppendError::Derive(_) => code::MESSAGE_COUNTER_BROKEN.into(),
+            AppendError::DuplicateId => code::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into(),
             AppendError::DiskFull => code::INSUFFICIENT_RESOURCES.into(),
             _ => code::STREAM_STORE_FAILED.with(error),
         }
     }
 }
 
-/// Turns a message into an append.
+/// Judges the size of a message, which comes before everything else.
 ///
 /// # Errors
-/// The refusal, and where it is to be sent.
-pub(crate) fn admit(rules: &Rules, message: Captured) -> Result<Admitted, (Bytes, ApiError)> {
-    let reply = match rules.no_ack {
-        true => Bytes::new(),
-        false => message.reply.clone(),
-    };
-    match append_from(rules, message) {
-        Ok(append) => Ok(Admitted { append, reply }),
-        Err(error) => Err((reply, error)),
-    }
-}
-
-fn append_from(rules: &Rules, message: Captured) -> Result<Append, ApiError> {
+/// It is larger than the stream takes.
+pub(crate) fn check_size(rules: &Rules, message: &Captured) -> Result<(), ApiError> {
     let len = (message.headers.len() + message.payload.len()) as u64;
     if rules.message_bytes_max.is_some_and(|max| len > max) {
         return Err(code::STREAM_MESSAGE_EXCEEDS_MAXIMUM.into());
     }
+    Ok(())
+}
+
+/// Turns a message into an append; `headers` are those of its block.
+///
+/// # Errors
+/// Why the stream does not take it.
+pub(crate) fn append_from(
+    rules: &Rules,
+    message: Captured,
+    headers: &PublishHeaders<'_>,
+) -> Result<Append, ApiError> {
+    let mut append = plain(rules, message)?;
+    if !append.headers.is_empty() {
+        append = with_headers(rules, append, headers)?;
+    }
+    if rules.allow_counter {
+        let increment = Increment::from_publisher(headers, &append.headers, &append.payload)?;
+        append.derive = Some(Arc::new(increment));
+    }
+    Ok(append)
+}
+
+/// Turns a message without headers into an append, where that is all a publisher can send.
+///
+/// # Errors
+/// Why the stream does not take it.
+pub(crate) fn plain(rules: &Rules, message: Captured) -> Result<Append, ApiError> {
     if rules.is_sealed {
         return Err(code::STREAM_SEALED.into());
     }
-    let subject = match &rules.transform {
-        Some(transform) => transform.apply(&message.subject).unwrap_or(message.subject),
-        None => message.subject,
-    };
-    let append = Append {
-        subject,
+    Ok(Append {
+        subject: rules.stored_subject(message.subject),
+        headers: message.headers,
         payload: message.payload,
         ..Append::default()
-    };
-    if message.headers.is_empty() {
-        return Ok(append);
-    }
-    with_headers(rules, append, &message.headers)
+    })
 }
 
-fn with_headers(rules: &Rules, mut append: Append, block: &Bytes) -> Result<Append, ApiError> {
+fn with_headers(
+    rules: &Rules,
+    mut append: Append,
+    headers: &PublishHeaders<'_>,
+) -> Result<Append, ApiError> {
+    let block = append.headers;
     if block.len() > HEADER_BYTES_MAX {
         return Err(code::STREAM_HEADER_EXCEEDS_MAXIMUM.into());
     }
-    let headers = PublishHeaders::read(block);
-    if headers.stream_source.is_some() {
-        return Err(code::MESSAGE_SOURCE_HDR_NOT_ALLOWED.into());
+    if headers.increment.is_some() && !rules.allow_counter {
+        return Err(code::MESSAGE_INCR_DISABLED.into());
     }
     if let Some(expected) = headers.expected_stream
         && expected != rules.name.as_bytes()
     {
         return Err(code::STREAM_NOT_MATCH.into());
     }
-    append.headers = without_status(block).unwrap_or_else(|| block.clone());
-    append.ttl = life_time(rules, &headers)?;
+    append.ttl = life_time(rules, headers)?;
+    append.expected = expected(headers)?;
+    if headers.stream_source.is_some() {
+        return Err(code::MESSAGE_SOURCE_HDR_NOT_ALLOWED.into());
+    }
+    append.message_id = headers.message_id.map(|id| block.slice_ref(id));
+    append.rollup = rollup(headers.rollup)?;
+    append.headers = without_status(&block).unwrap_or(block);
     if let (Some(ttl), Some(min)) = (append.ttl, rules.life_time_min)
         && ttl < min
     {
@@ -107,9 +123,6 @@ fn with_headers(rules: &Rules, mut append: Append, block: &Bytes) -> Result<Appe
             .with("Nats-TTL", &min.as_secs().to_string())
             .finish();
     }
-    append.expected = expected(&headers)?;
-    append.message_id = headers.message_id.map(|id| block.slice_ref(id));
-    append.rollup = rollup(headers.rollup)?;
     Ok(append)
 }
 
@@ -164,6 +177,7 @@ fn sequence(text: &[u8]) -> Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transform::Transform;
 
     fn rules() -> Rules {
         Rules {
@@ -181,13 +195,19 @@ mod tests {
         }
     }
 
+    fn admit(rules: &Rules, message: Captured) -> Result<Append, ApiError> {
+        let block = message.headers.clone();
+        check_size(rules, &message)?;
+        append_from(rules, message, &PublishHeaders::read(&block))
+    }
+
     fn admitted(rules: &Rules, headers: &str) -> Append {
-        admit(rules, captured(headers)).expect("admitted").append
+        admit(rules, captured(headers)).expect("admitted")
     }
 
     #[track_caller]
     fn check_refused(rules: &Rules, headers: &str, err_code: u32) {
-        let (_, refused) = admit(rules, captured(headers)).expect_err("refused");
+        let refused = admit(rules, captured(headers)).expect_err("refused");
         assert_eq!(u32::from(refused.err_code), err_code, "{refused:?}");
     }
 
@@ -249,20 +269,6 @@ mod tests {
     }
 
     #[test]
-    fn item_63_a_stream_without_acknowledgement_never_answers() {
-        let mut message = captured("Nats-Rollup: x");
-        message.reply = Bytes::from_static(b"r");
-        let (reply, _) = admit(&rules(), message.clone()).expect_err("refused");
-        assert_eq!(&reply[..], b"r");
-        let rules = Rules {
-            no_ack: true,
-            ..rules()
-        };
-        let (reply, _) = admit(&rules, message).expect_err("refused");
-        assert_eq!(&reply[..], b"");
-    }
-
-    #[test]
     fn subjects_are_transformed_before_anything_is_stored() {
         let rules = Rules {
             transform: Transform::parse("a.*", "b.$1").ok(),
@@ -271,10 +277,19 @@ mod tests {
         for (published, stored) in [("a.x", "b.x"), ("c.x", "c.x")] {
             let mut message = captured("");
             message.subject = published.into();
-            let append = admit(&rules, message).expect("admitted").append;
+            let append = admit(&rules, message).expect("admitted");
             assert_eq!(&append.subject[..], stored.as_bytes());
         }
     }
 
-    use crate::transform::Transform;
+    #[test]
+    fn counters_are_for_counter_streams() {
+        check_refused(&rules(), "Nats-Incr: 1", 10168);
+        let rules = Rules {
+            allow_counter: true,
+            ..rules()
+        };
+        check_refused(&rules, "A: b", 10169);
+        assert!(admitted(&rules, "Nats-Incr: 1").derive.is_some());
+    }
 }

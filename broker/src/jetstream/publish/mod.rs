@@ -6,6 +6,11 @@
 
 pub(crate) mod admission;
 pub(crate) mod answer;
+pub(crate) mod atomic;
+pub(crate) mod counter;
 pub(crate) mod headers;
 pub(crate) mod life_time;
+pub(crate) mod outlet;
+pub(crate) mod republish;
 pub(crate) mod rules;
+pub(crate) mod watch;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::answer::AnswerHead;
+use super::republish::Republisher;
 use crate::jetstream::config::StreamConfig;
 use crate::transform::Transform;
 
@@ -24,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) allow_schedules: bool,
     /// Applied to subjects before anything is stored.
     pub(crate) transform: Option<Transform>,
+    /// Publishes again what was stored.
+    pub(crate) republisher: Option<Republisher>,
 }
 
 impl Rules {
@@ -41,21 +46,48 @@ impl Rules {
             allow_atomic: false,
             allow_schedules: false,
             transform: None,
+            republisher: None,
         }
     }
-}
 
-impl From<&StreamConfig> for Rules {
-    fn from(config: &StreamConfig) -> Self {
+    /// The rules that a configuration makes. A transform that cannot be read was refused when the stream was made.
+    pub(crate) fn from_config(config: &StreamConfig, domain: Option<&str>) -> Self {
+        let transform = |src: &str, dest: &str| match dest {
+            "" => None,
+            dest => Transform::parse(src, dest).ok(),
+        };
+        // With one message per subject the marker replaces the message, however long that would have lived.
+        let markers = config.subject_delete_marker_ttl.positive();
         Self {
             no_ack: config.no_ack,
             is_sealed: config.sealed,
-            message_bytes_max: u64::try_from(config.max_msg_size).ok(),
+            message_bytes_max: u64::try_from(config.max_msg_size)
+                .ok()
+                .filter(|max| *max > 0),
             allow_life_time: config.allow_msg_ttl,
+            life_time_min: markers.filter(|_| config.max_msgs_per_subject != 1),
             allow_counter: config.allow_msg_counter,
             allow_atomic: config.allow_atomic,
             allow_schedules: config.allow_msg_schedules,
-            ..Self::new(&config.name, None)
+            transform: config
+                .subject_transform
+                .as_ref()
+                .and_then(|one| transform(&one.src, &one.dest)),
+            republisher: config.republish.as_ref().and_then(|one| {
+                Some(Republisher {
+                    transform: transform(&one.src, &one.dest)?,
+                    headers_only: one.headers_only,
+                })
+            }),
+            ..Self::new(&config.name, domain)
+        }
+    }
+
+    /// What a published subject becomes.
+    pub(crate) fn stored_subject(&self, subject: Bytes) -> Bytes {
+        match &self.transform {
+            Some(transform) => transform.apply(&subject).unwrap_or(subject),
+            None => subject,
         }
     }
 }
