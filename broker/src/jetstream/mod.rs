@@ -15,6 +15,7 @@ mod outbox;
 mod owner;
 pub(crate) mod publish;
 pub(crate) mod registry;
+mod source;
 mod stream;
 mod streams;
 

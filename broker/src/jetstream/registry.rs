@@ -1,10 +1,11 @@
 //! The streams of all accounts: opening them at the start, closing them at the end, and one account's in between.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hashbrown::HashMap;
 use storage::stream::{StorageKind, StoreOptions, StreamStore};
+use tokio::sync::watch;
 
 use super::advisory::StreamAction;
 use super::api::Api;
@@ -15,6 +16,7 @@ use super::error::StreamError;
 use super::error_code::{self as code, ApiError};
 use super::limits::JetStreamLimits;
 use super::owner::Owner;
+use super::source::closes_cycle;
 use super::stream::StreamHandle;
 use crate::account::Account;
 use crate::error::Error;
@@ -97,10 +99,12 @@ impl Registry {
             return Ok(streams.clone());
         }
         let store = StreamStore::open(&(root.directory)(&account.name), root.options.clone())?;
-        let streams = Arc::new(AccountStreams {
+        let streams = Arc::new_cyclic(|this| AccountStreams {
+            this: this.clone(),
             context: AccountContext::new(account, &self.context),
             store,
             open: Mutex::default(),
+            arrivals: watch::Sender::default(),
             changes: tokio::sync::Mutex::new(()),
         });
         api.enable(streams.clone());
@@ -127,9 +131,12 @@ impl Registry {
 
 /// The streams of one account.
 pub(crate) struct AccountStreams {
+    this: Weak<Self>,
     context: Arc<AccountContext>,
     store: StreamStore,
     open: Mutex<HashMap<String, StreamHandle>>,
+    /// Counts streams that were made or removed: mirrors and sources wait for their origins.
+    arrivals: watch::Sender<u64>,
     /// Held while a stream is made, changed or removed, so that two of them cannot take the same subjects.
     changes: tokio::sync::Mutex<()>,
 }
@@ -174,15 +181,26 @@ impl AccountStreams {
                 lock(&self.open).insert(name, handle);
             }
         }
+        for handle in self.all() {
+            handle.origins().start(&handle, &self.this);
+        }
         Ok(())
     }
 
     async fn shutdown(&self) {
         let open: Vec<_> = lock(&self.open).drain().map(|(_, handle)| handle).collect();
         for handle in &open {
+            handle.origins().stop().await;
+        }
+        for handle in &open {
             handle.stop();
         }
         self.store.shutdown().await;
+    }
+
+    /// Changes whenever a stream was made or removed.
+    pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
     }
 
     /// An open stream by name.
@@ -242,8 +260,22 @@ impl AccountStreams {
         let checked = match old {
             Some(old) => config.checked_update(old, &checks),
             None => config.checked(&checks),
-        };
-        checked.map(StreamConfig::stamped)
+        }?;
+        self.check_cycles(&checked)?;
+        Ok(checked.stamped())
+    }
+
+    /// A message must not come back to a stream that it has been in, whatever way it takes.
+    fn check_cycles(&self, config: &StreamConfig) -> Result<(), ApiError> {
+        if !config.has_origin() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.all().iter().map(StreamHandle::config).collect();
+        let domain = self.context.server.config.domain.as_deref();
+        if closes_cycle(config, &others, domain) {
+            return Err(invalid("detected cycle"));
+        }
+        Ok(())
     }
 
     /// Makes a stream, or finds the one that exists with the same configuration. It captures its subjects from now on.
@@ -314,6 +346,8 @@ impl AccountStreams {
         let Some(handle) = lock(&self.open).remove(name) else {
             return Ok(false);
         };
+        self.arrivals.send_modify(|count| *count += 1);
+        handle.origins().stop().await;
         handle.stop();
         let is_removed = self.store.remove(name).await?;
         self.context.advisories.stream(name, StreamAction::Deleted);
@@ -340,6 +374,8 @@ impl AccountStreams {
         let handle = StreamHandle::open(stream, self.context.clone()).await?;
         handle.start_capture();
         lock(&self.open).insert(name.clone(), handle.clone());
+        self.arrivals.send_modify(|count| *count += 1);
+        handle.origins().start(&handle, &self.this);
         self.context.advisories.stream(&name, StreamAction::Created);
         Ok(handle)
     }
@@ -355,7 +391,10 @@ impl AccountStreams {
         self.check_room(&config, Some(&old))?;
         self.check_overlap(&config)?;
         if *old != config {
-            handle.update(config).await?;
+            handle.origins().release(&config).await;
+            let updated = handle.update(config).await;
+            handle.origins().start(handle, &self.this);
+            updated?;
         }
         self.context
             .advisories

@@ -15,6 +15,7 @@ use super::context::AccountContext;
 use super::error::StreamError;
 use super::owner::Owner;
 use super::publish::rules::Rules;
+use super::source::Origins;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::proto::headers::Headers;
 use crate::router::Router;
@@ -58,6 +59,7 @@ struct Inner {
     config: RwLock<Arc<StreamConfig>>,
     created: Timestamp,
     consumers: Consumers,
+    origins: Origins,
     capture: Arc<Capture>,
     interests: Mutex<Vec<Arc<Subscription>>>,
     router: Mutex<Router>,
@@ -90,6 +92,7 @@ impl StreamHandle {
             config: RwLock::new(Arc::new(owner.config)),
             created: owner.created,
             consumers: Consumers::open(&stream).await?,
+            origins: Origins::default(),
             stream,
             interests: Mutex::default(),
             router: Mutex::new(Router::new(context.account.clone())),
@@ -164,6 +167,21 @@ impl StreamHandle {
     /// What it shares with the other streams of its account.
     pub(crate) fn context(&self) -> &Arc<AccountContext> {
         &self.inner.context
+    }
+
+    /// Where its messages come from, other than from publishers.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.inner.origins
+    }
+
+    /// What publishers and origins are held to at present.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.inner.capture.rules()
+    }
+
+    /// Whether both are the same open stream, and not only of the same name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// When it was made.

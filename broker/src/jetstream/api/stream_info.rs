@@ -12,6 +12,7 @@ use crate::jetstream::StreamHandle;
 use crate::jetstream::config::{StreamConfig, Timestamp, is_default};
 use crate::jetstream::error_code::ApiError;
 use crate::jetstream::limits::SUBJECTS_PAGE;
+use crate::jetstream::source::SourceInfo;
 
 /// What a stream is like now.
 #[derive(Debug, Serialize)]
@@ -23,6 +24,10 @@ pub(crate) struct StreamInfo {
     domain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<Cluster>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<SourceInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SourceInfo>,
     ts: Timestamp,
 }
 
@@ -95,6 +100,8 @@ impl StreamInfo {
             state: State::of(stream),
             domain: asked.context.config.domain.clone(),
             cluster: None,
+            mirror: stream.origins().mirror(),
+            sources: stream.origins().sources(),
             ts: Timestamp::now(),
         }
     }

@@ -23,7 +23,23 @@ impl StreamConfig {
         self.check_sources()?;
         self.check_sizes(checks)?;
         self.check_prefixes(checks)?;
-        self.check_cycles(checks)
+        self.check_cycles(checks)?;
+        self.check_filters()
+    }
+
+    fn check_filters(&self) -> Result<(), ApiError> {
+        let mirror = self.mirror.iter();
+        let mirror = mirror.map(|mirror| (mirror, "for the mirror invalid subject"));
+        let sources = self.sources.iter();
+        let sources = sources.map(|source| (source, "for the source: invalid subject"));
+        for (origin, reason) in mirror.chain(sources) {
+            let filter = &origin.filter_subject;
+            require(
+                filter.is_empty() || SubjectFilter::parse(filter).is_ok(),
+                || code::STREAM_CREATE.with(format_args!("subject filter '{filter}' {reason}")),
+            )?;
+        }
+        Ok(())
     }
 
     fn check_mirror(&self, mirror: &StreamSource) -> Result<(), ApiError> {
@@ -289,3 +305,7 @@ fn takes(subjects: &[String], filter: &str) -> bool {
             .iter()
             .any(|subject| subject::overlap(subject.as_bytes(), filter.as_bytes()))
 }
+
+#[cfg(test)]
+#[path = "origins_tests.rs"]
+mod tests;

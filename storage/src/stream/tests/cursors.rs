@@ -47,12 +47,12 @@ async fn a_cursor_is_saved_with_its_message_and_not_without() {
     let refused = vec![message(4, "four", None), message(5, "five", Some(1))];
     assert_eq!(stream.append_all(refused).await.unwrap_err().0, 1);
     assert_eq!(floor(&stream).await, Some(3));
-    let taken = vec![message(6, "six", None), message(7, "six", None)];
+    let taken = vec![message(6, "six", None), message(7, "seven", None)];
     stream.append_all(taken).await.unwrap();
     store.shutdown().await;
 
     let store = StreamStore::open(dir.path(), options(&clock)).unwrap();
     let stream = store.open_all().await.unwrap().remove(0);
     assert_eq!(floor(&stream).await, Some(7));
-    assert_eq!(stream.state().last, Sequence(2));
+    assert_eq!(stream.state().last, Sequence(3));
 }

@@ -1,0 +1,312 @@
+//! The task that copies one origin into a stream, for as long as both are there.
+//!
+//! It reads ahead by one batch while the batch before is being committed, and never has more than these two in memory.
+//! A batch is stored whole or up to the first message that the stream does not take; a message that may fit later
+//! holds up what follows it: nothing is lost and the order stays. Whatever it waits for wakes it: commits of the origin,
+//! streams that come and go, room in the stream. Only a disk that fails is asked again after a pause.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use storage::stream::{AppendError, ReadLimit, Reader, ReaderStart, Sequence, StoredMessage};
+use tokio::sync::watch;
+
+use super::copy::{Copying, Provenance, Role, Target, skip_to};
+use super::header::life_id;
+use super::position::{self, Begin};
+use super::progress::Progress;
+use crate::jetstream::StreamHandle;
+use crate::jetstream::config::StreamSource;
+use crate::jetstream::error_code::{self as code, ApiError};
+use crate::jetstream::registry::AccountStreams;
+
+/// One batch: so much is read and committed together.
+const BATCH: ReadLimit = ReadLimit {
+    messages: 2048,
+    bytes: 4 << 20,
+};
+/// Before storage that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One origin of one stream.
+pub(super) struct Follower {
+    pub(super) source: StreamSource,
+    pub(super) copying: Copying,
+    pub(super) target: StreamHandle,
+    pub(super) streams: Weak<AccountStreams>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// Why copying ends.
+enum End {
+    /// The origin is gone, or another stream has its name.
+    OriginGone,
+    /// The stream is being closed.
+    TargetClosed,
+    /// Storage of either failed.
+    Failed(storage::Error),
+}
+
+/// What becomes of a message that the stream refuses.
+enum Refused {
+    /// It never fits: it is left out.
+    LeaveOut,
+    /// It fits when there is room.
+    Wait,
+    /// The disk is asked again.
+    Pause,
+    Close,
+}
+
+/// An origin that was found.
+struct Origin {
+    handle: StreamHandle,
+    life: String,
+}
+
+impl Follower {
+    /// Copies until the stream is closed.
+    pub(super) async fn run(self) {
+        loop {
+            let Some(streams) = self.streams.upgrade() else {
+                return;
+            };
+            // Taken before the look, so that a stream that comes in between is not missed.
+            let mut arrivals = streams.arrivals();
+            let found = streams.find(&self.source.name);
+            drop(streams);
+            let Some(handle) = found else {
+                let error = ApiError::from(code::STREAM_NOT_FOUND);
+                self.progress.lost(Instant::now(), error);
+                if arrivals.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let life = life_id(handle.created());
+            let ended = self.copy(Origin { handle, life }, &mut arrivals).await;
+            match ended {
+                Err(End::OriginGone) => {}
+                Err(End::TargetClosed) => return,
+                Err(End::Failed(error)) => self.failed(error).await,
+                Ok(never) => match never {},
+            }
+        }
+    }
+
+    async fn failed(&self, error: storage::Error) {
+        let stream = &self.target.config().name;
+        let origin = &self.source.name;
+        tracing::warn!(
+            stream,
+            origin,
+            error = &error as &dyn std::error::Error,
+            "copying stopped"
+        );
+        self.progress.blocked(error.into());
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    async fn copy(
+        &self,
+        origin: Origin,
+        arrivals: &mut watch::Receiver<u64>,
+    ) -> Result<std::convert::Infallible, End> {
+        let start = self.start(&origin).await?;
+        let patterns = self.copying.selection.patterns();
+        let storage = origin.handle.storage();
+        let mut reader = storage.reader(patterns, ReaderStart::Sequence(start));
+        let mut lag = reader.pending();
+        self.progress.attached(lag);
+        let mut batch = Vec::new();
+        loop {
+            if batch.is_empty() {
+                batch = self.read(&origin, &mut reader).await?;
+            }
+            if batch.is_empty() {
+                lag = 0;
+                self.progress.attached(0);
+                tokio::select! {
+                    () = reader.changed() => {}
+                    changed = arrivals.changed() => {
+                        if changed.is_err() || !self.is_current(&origin) {
+                            return Err(End::OriginGone);
+                        }
+                    }
+                }
+                continue;
+            }
+            lag = match lag.saturating_sub(batch.len() as u64) {
+                0 => reader.pending(),
+                left => left,
+            };
+            let (stored, next) = tokio::join!(
+                self.store(&origin, &batch, lag),
+                self.read(&origin, &mut reader)
+            );
+            stored?;
+            batch = next?;
+        }
+    }
+
+    async fn read(&self, origin: &Origin, reader: &mut Reader) -> Result<Vec<StoredMessage>, End> {
+        let read = reader.next(BATCH).await;
+        read.map_err(|error| match self.is_current(origin) {
+            true => End::Failed(error),
+            false => End::OriginGone,
+        })
+    }
+
+    /// Whether the origin is still the stream of that name.
+    fn is_current(&self, origin: &Origin) -> bool {
+        let streams = self.streams.upgrade();
+        let found = streams.and_then(|streams| streams.find(&self.source.name));
+        found.is_some_and(|found| found.is_same(&origin.handle))
+    }
+
+    /// The sequence at which to read on.
+    async fn start(&self, origin: &Origin) -> Result<Sequence, End> {
+        let target = self.target.storage();
+        let copied = match &self.copying.role {
+            Role::Mirror => Some(target.state().last).filter(|last| *last > Sequence::NONE),
+            Role::Source(key) => {
+                let copied = position::copied_last(target, key, &origin.life).await;
+                copied.map_err(End::Failed)?
+            }
+        };
+        if let Some(last) = copied {
+            self.progress.resumed(last.0);
+            return Ok(last.next());
+        }
+        let storage = origin.handle.storage();
+        let begin = match position::configured(&self.source) {
+            Begin::Sequence(sequence) => sequence.max(storage.state().first),
+            Begin::Time(time) => storage.sequence_at(time.0),
+        };
+        if let Role::Mirror = self.copying.role
+            && begin > Sequence(1)
+        {
+            let last = Sequence(begin.0 - 1);
+            let skip = skip_to(last, &self.source.name);
+            if let Err(error) = target.append(skip).await {
+                return Err(self.end_of(error));
+            }
+        }
+        Ok(begin)
+    }
+
+    /// Stores a batch, however long that takes; `lag` messages follow it.
+    async fn store(&self, origin: &Origin, batch: &[StoredMessage], lag: u64) -> Result<(), End> {
+        let mut rest = batch;
+        let mut room: Option<Reader> = None;
+        while !rest.is_empty() {
+            let (stored, refused) = self.store_part(origin, rest).await?;
+            rest = &rest[stored..];
+            if stored > 0 {
+                room = None;
+                let sequence = batch[batch.len() - rest.len() - 1].sequence;
+                self.progress.copied(sequence.0, lag + rest.len() as u64);
+            }
+            let Some(error) = refused else {
+                continue;
+            };
+            match refusal(&error) {
+                Refused::LeaveOut => {
+                    self.report_left_out(&rest[0], &error);
+                    rest = &rest[1..];
+                }
+                Refused::Wait => {
+                    self.progress.blocked(ApiError::from(&error));
+                    match &mut room {
+                        // Room that was made before this was there to see it is found by the next try.
+                        None => room = Some(self.changes_of_target()),
+                        Some(room) => room.changed().await,
+                    }
+                }
+                Refused::Pause => {
+                    self.progress.blocked(ApiError::from(&error));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Refused::Close => return Err(End::TargetClosed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what the stream takes from the beginning of `messages`: how many of them are done with, and why the next
+    /// one is not.
+    async fn store_part(
+        &self,
+        origin: &Origin,
+        messages: &[StoredMessage],
+    ) -> Result<(usize, Option<AppendError>), End> {
+        let target = Target {
+            config: self.target.config(),
+            rules: self.target.rules(),
+        };
+        let from = Provenance { life: &origin.life };
+        let mut end = messages.len();
+        let mut refused = None;
+        loop {
+            let mut places = Vec::with_capacity(end);
+            let mut appends = Vec::with_capacity(end);
+            for (place, message) in messages[..end].iter().enumerate() {
+                if let Some(append) = self.copying.append(message, from, &target) {
+                    places.push(place);
+                    appends.push(append);
+                }
+            }
+            let Some(last) = appends.last_mut() else {
+                return Ok((end, refused));
+            };
+            last.cursor = self.copying.cursor(&messages[end - 1], from);
+            match self.target.storage().append_all(appends).await {
+                Ok(_) => return Ok((end, refused)),
+                Err((index, error)) => {
+                    end = places.get(index).copied().unwrap_or(0);
+                    refused = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Something that resolves when messages of the stream go, or its limits change.
+    fn changes_of_target(&self) -> Reader {
+        let last = Sequence(u64::MAX);
+        let start = ReaderStart::Sequence(last);
+        self.target.storage().reader(Vec::new(), start)
+    }
+
+    fn end_of(&self, error: AppendError) -> End {
+        match error {
+            AppendError::Closed => End::TargetClosed,
+            error => {
+                let path = self.target.config().name.clone().into();
+                let reason = error.to_string();
+                End::Failed(storage::Error::WritesStopped { path, reason })
+            }
+        }
+    }
+
+    fn report_left_out(&self, message: &StoredMessage, error: &AppendError) {
+        let stream = &self.target.config().name;
+        let origin = &self.source.name;
+        let sequence = message.sequence.0;
+        tracing::debug!(stream, origin, sequence, %error, "a message is not copied");
+    }
+}
+
+fn refusal(error: &AppendError) -> Refused {
+    match error {
+        AppendError::MaximumMessages
+        | AppendError::MaximumBytes
+        | AppendError::MaximumPerSubject
+        | AppendError::MessageTooLarge { .. }
+        // The configuration has changed between the look at it and the append.
+        | AppendError::TtlNotAllowed
+        | AppendError::RollupNotAllowed => Refused::Wait,
+        AppendError::Closed => Refused::Close,
+        AppendError::DiskFull | AppendError::Storage(_) => Refused::Pause,
+        _ => Refused::LeaveOut,
+    }
+}
