@@ -21,6 +21,8 @@ mod clock;
 mod delivery;
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod interest;
 mod jetstream;
 mod limits;

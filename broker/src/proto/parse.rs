@@ -61,7 +61,9 @@ pub(crate) fn parse<'a>(
     let has_cr = end > 0 && buffer[end - 1] == b'\r';
     let line = &buffer[..end - usize::from(has_cr)];
     if line.len() > limits.control_line_bytes_max {
+        // Whatever follows the verb counts, with a blank between them or without.
         let blank = line.iter().position(|byte| is_blank(*byte)).unwrap_or(0);
+        let blank = blank.min(VERB_BYTES_MAX - 1);
         if line.len() - blank > limits.control_line_bytes_max + 1 {
             return Err(ParseError::ControlLineTooLong);
         }
@@ -135,7 +137,8 @@ fn incomplete<'a>(buffer: &'a [u8], limits: &ParseLimits) -> Result<Progress<'a>
     if !possible {
         return Err(ParseError::UnknownOperation);
     }
-    if buffer.len() > limits.control_line_bytes_max + VERB_BYTES_MAX {
+    // One more for the CR, whose LF has not come.
+    if buffer.len() > limits.control_line_bytes_max + VERB_BYTES_MAX + 1 {
         return Err(ParseError::ControlLineTooLong);
     }
     Ok(Progress::More(buffer.len() + 1))

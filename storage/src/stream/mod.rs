@@ -28,6 +28,8 @@ mod duplicates;
 mod error;
 pub(crate) mod files;
 mod frozen;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod inner;
 mod log;
 mod memory;

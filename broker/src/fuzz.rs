@@ -1,0 +1,147 @@
+//! What fuzzing reaches of the readers behind the network: whatever arrives is read or refused, and what was read keeps its
+//! promises. `tests/fuzz` runs these for long, the test below for a moment.
+
+use crate::jetstream::api::decode::{decode, decode_json};
+use crate::jetstream::config::check::Checks;
+use crate::jetstream::publish::headers::PublishHeaders;
+use crate::jetstream::{ConsumerLimits, JetStreamLimits, StreamConfig};
+use crate::proto::headers::{BlockEdit, Headers, raw_value, strip_reserved, without_status};
+use crate::proto::parse::{ParseLimits, Progress, parse};
+use crate::subject::Subject;
+use crate::transform::Transform;
+
+const LIMITS: ParseLimits = ParseLimits {
+    control_line_bytes_max: 128,
+    payload_bytes_max: 512,
+};
+
+/// A client's bytes: read in pieces they are the same operations as in one piece. The first byte says how large pieces are.
+pub fn protocol(bytes: &[u8]) {
+    let Some((piece, stream)) = bytes.split_first() else {
+        return;
+    };
+    let whole = operations(stream, stream.len().max(1));
+    assert_eq!(operations(stream, usize::from(*piece % 16) + 1), whole);
+}
+
+/// Every operation of a stream, and the error that ends it.
+fn operations(stream: &[u8], piece: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut buffer = Vec::new();
+    for bytes in stream.chunks(piece) {
+        buffer.extend_from_slice(bytes);
+        loop {
+            match parse(&buffer, &LIMITS) {
+                Ok(Progress::Op(op, len)) => {
+                    seen.push(format!("{op:?}"));
+                    buffer.drain(..len);
+                }
+                Ok(Progress::More(needed)) => {
+                    assert!(needed > buffer.len(), "what is there was not enough");
+                    break;
+                }
+                // Which of several mistakes is seen first may depend on how much has come.
+                Err(_) => {
+                    seen.push("closed".to_owned());
+                    return seen;
+                }
+            }
+        }
+    }
+    seen
+}
+
+/// A header block: no name that only the broker may set survives, and what is written reads back.
+pub fn headers(block: &[u8]) {
+    if let Some(stripped) = strip_reserved(block) {
+        assert_eq!(strip_reserved(&stripped), None, "a reserved name is left");
+    }
+    let headers = Headers::parse(block);
+    let written = headers.to_block();
+    let again = Headers::parse(&written);
+    assert_eq!(again.to_block(), written);
+    assert_eq!(again.status(), headers.status());
+    let _ = without_status(block);
+    let _ = raw_value(block, "Nats-Msg-Id");
+    let _ = PublishHeaders::read(block);
+    let edited = BlockEdit::without(block, |name| name == b"Nats-TTL")
+        .with("Nats-TTL", "1s")
+        .finish();
+    assert_eq!(PublishHeaders::read(&edited).life_time, Some(&b"1s"[..]));
+}
+
+/// The body of an API request: strict reading takes no more than lenient reading, and a configuration that was accepted is
+/// the same when it is written, read and checked again, as happens at every start.
+pub fn request(body: &[u8]) {
+    let _ = decode_json::<ConsumerLimits>(body, true);
+    let lenient = decode::<StreamConfig>(body, false);
+    if decode::<StreamConfig>(body, true).is_ok() {
+        assert!(lenient.is_ok());
+    }
+    let limits = JetStreamLimits::default();
+    let checks = |pedantic| Checks {
+        limits: &limits,
+        pedantic,
+        find: &|_| None,
+    };
+    let Ok(config) = lenient.and_then(|config| config.checked(&checks(false))) else {
+        return;
+    };
+    let written = serde_json::to_vec(&config).expect("a configuration is plain values");
+    let again = decode::<StreamConfig>(&written, true).expect("what was written is read");
+    let again = again
+        .checked(&checks(true))
+        .expect("it was put right before");
+    assert_eq!(again, config);
+    let stored = config.to_storage(String::new());
+    assert_eq!(stored.validate().err().map(|error| error.to_string()), None);
+}
+
+/// Three lines: source and destination of a transform, and a subject. What comes out is one again.
+pub fn transform(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (source, destination, subject) = (line(), line(), line());
+    let (Ok(transform), Ok(subject)) = (
+        Transform::parse(source, destination),
+        Subject::parse(subject),
+    ) else {
+        return;
+    };
+    if let Some(moved) = transform.apply(subject.as_bytes()) {
+        let is_token = |token: &[u8]| {
+            !matches!(token, b"" | b"*" | b">") && !token.iter().any(u8::is_ascii_whitespace)
+        };
+        let mut tokens = moved.split(|byte| *byte == b'.');
+        assert!(tokens.all(is_token), "{moved:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn anything_may_arrive(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            super::protocol(&bytes);
+            super::headers(&bytes);
+            super::request(&bytes);
+            super::transform(&bytes);
+        }
+
+        #[test]
+        fn almost_right_is_the_hardest(
+            block in "(NATS/1.0( [0-9]{1,4}[ a-z]{0,3})?\r\n)?((Nats-TTL|nats-user|Nats-Request-Info|[ \ta-zé:]{1,5}):? ?[a-z ]{0,3}(\r\n|\n|\r)){0,5}(\r\n)?",
+            json in "[{]?(\"(name|subjects|max_age|sources|mirror|discard)\":(1|\"a\"|\\[\"a\"\\]|null|[{]\"name\":\"b\"[}]|-1),?){0,4}[}]?",
+            lines in "([ab*>.]{0,5}|\\{\\{(wildcard|partition|split|left)\\(1,?[0-9-]{0,2}\\)\\}\\}\\.?){0,2}\n[ab*>.]{0,6}\n[ab.]{0,6}",
+        ) {
+            super::headers(block.as_bytes());
+            super::request(json.as_bytes());
+            super::transform(lines.as_bytes());
+        }
+    }
+}

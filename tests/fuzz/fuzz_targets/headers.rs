@@ -1,0 +1,4 @@
+//! Header blocks.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| broker::fuzz::headers(bytes));

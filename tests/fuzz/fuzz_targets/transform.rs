@@ -1,0 +1,4 @@
+//! Subject transforms.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| broker::fuzz::transform(bytes));
