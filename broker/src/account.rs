@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::interest::subscription::Subscription;
 use crate::interest::trie::{Matches, Trie};
+use crate::interest::watch::{Watch, Watches};
 
 /// Subjects of different accounts never meet.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(crate) struct Account {
     interest: RwLock<Trie>,
     /// Changes with every change of `interest`: what was matched in an older generation must be matched again.
     generation: AtomicU64,
+    watches: Arc<Watches>,
 }
 
 impl Account {
@@ -21,6 +23,7 @@ impl Account {
             name: name.into(),
             interest: RwLock::default(),
             generation: AtomicU64::new(1),
+            watches: Arc::default(),
         })
     }
 
@@ -29,12 +32,15 @@ impl Account {
     }
 
     pub(crate) fn subscribe(&self, subscription: Arc<Subscription>) {
+        let filter = subscription.filter.clone();
         let mut interest = self
             .interest
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         interest.insert(subscription);
         self.generation.fetch_add(1, Ordering::AcqRel);
+        drop(interest);
+        self.watches.changed(&filter);
     }
 
     /// Ends a subscription; what is on its way already may still arrive.
@@ -46,6 +52,24 @@ impl Account {
             .unwrap_or_else(PoisonError::into_inner);
         if interest.remove(subscription) {
             self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        drop(interest);
+        self.watches.changed(&subscription.filter);
+    }
+
+    /// Tells of changes of the interest in a subject.
+    pub(crate) fn watch(&self, subject: &[u8]) -> Watch {
+        self.watches.watch(subject)
+    }
+
+    /// Whether somebody listens to a subject: anybody, or members of a queue group.
+    pub(crate) fn has_interest(&self, subject: &[u8], group: Option<&[u8]>) -> bool {
+        let (_, matches) = self.matches(subject);
+        let groups = matches.queues.into_groups();
+        let mut members = groups.iter().flatten();
+        match group {
+            None => !matches.plain.is_empty() || members.next().is_some(),
+            Some(_) => members.any(|member| member.queue.as_deref() == group),
         }
     }
 

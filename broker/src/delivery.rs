@@ -10,6 +10,7 @@ use crate::interest::cache::Target;
 use crate::interest::subscription::{Admission, Sink};
 use crate::jetstream::api::{Api, Request, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
+use crate::jetstream::consumer::{Consumer, Door, Mail};
 use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX};
 use crate::message::Message;
 use crate::proto::encode::Delivery;
@@ -23,6 +24,8 @@ use crate::subject::Subject;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) subject: &'a [u8],
+    /// The subject that receivers see, where it is not the one they are matched by.
+    pub(crate) shown: Option<&'a [u8]>,
     /// Empty where there is none.
     pub(crate) reply: &'a [u8],
     pub(crate) header_len: usize,
@@ -42,6 +45,8 @@ pub(crate) struct Receiver {
     pub(crate) connection: Arc<Connection>,
     pub(crate) queue: OutQueue,
     pub(crate) is_dirty: bool,
+    /// It has so much waiting that what comes out of streams had better wait too.
+    pub(crate) is_busy: bool,
     /// How far the receiver was when the publisher last waited for it, and how often it has waited since it moved.
     pub(crate) stalled_at: u64,
     pub(crate) stalls: u32,
@@ -53,6 +58,7 @@ impl Receiver {
             connection,
             queue: OutQueue::default(),
             is_dirty: false,
+            is_busy: false,
             stalled_at: 0,
             stalls: 0,
         }
@@ -69,6 +75,7 @@ pub(crate) struct InFlight<'a> {
     pub(crate) dirty: &'a mut Vec<usize>,
     pub(crate) captured: &'a mut Vec<(Arc<Capture>, CapturedBatch)>,
     pub(crate) requests: &'a mut Requests,
+    pub(crate) mail: &'a mut Vec<(Arc<Consumer>, Vec<Mail>)>,
     pub(crate) is_full: &'a mut bool,
     pub(crate) message: &'a Outgoing<'a>,
     /// The in-process form, made for the first in-process receiver. `Err` if it cannot be made.
@@ -98,6 +105,7 @@ impl InFlight<'_> {
             },
             Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
             Sink::Api(api) => self.call(api),
+            Sink::Consumer(consumer, door) => self.send_mail(consumer, *door),
         };
         if admission == Admission::Last {
             self.account.unsubscribe(subscription);
@@ -127,6 +135,13 @@ impl InFlight<'_> {
             tail.extend_from_slice(message.verbatim);
         } else {
             let skipped = if with_headers { 0 } else { message.header_len };
+            let prefix = match message.shown {
+                None => prefix,
+                Some(shown) => {
+                    shown_prefix(queue.tail(), with_headers, shown, &target.subscription.sid);
+                    &[]
+                }
+            };
             let delivery = Delivery {
                 prefix,
                 reply: message.reply,
@@ -193,6 +208,21 @@ impl InFlight<'_> {
         true
     }
 
+    /// What a client says to a consumer; false where that means nothing.
+    fn send_mail(&mut self, consumer: &Arc<Consumer>, door: Door) -> bool {
+        let message = self.message;
+        let (headers, payload) = message.body.split_at(message.header_len);
+        let Some(mail) = Mail::read(door, message.subject, message.reply, headers, payload) else {
+            return false;
+        };
+        let mut known = self.mail.iter_mut();
+        match known.find(|(other, _)| Arc::ptr_eq(other, consumer)) {
+            Some((_, batch)) => batch.push(mail),
+            None => self.mail.push((consumer.clone(), vec![mail])),
+        }
+        true
+    }
+
     fn local_message(&mut self) -> Option<&Message> {
         if self.local.is_none() {
             self.local = Some(self.make_local().ok_or(()));
@@ -208,7 +238,7 @@ impl InFlight<'_> {
             reply => Some(Subject::from_bytes(reply).ok()?),
         };
         Some(Message {
-            subject: Subject::from_bytes(message.subject).ok()?,
+            subject: Subject::from_bytes(message.shown.unwrap_or(message.subject)).ok()?,
             reply,
             headers: Headers::parse(&message.body[..message.header_len]),
             payload: self.owned(message.header_len, message.body.len()),
@@ -221,4 +251,13 @@ impl InFlight<'_> {
     fn owned(&self, from: usize, to: usize) -> Bytes {
         Bytes::copy_from_slice(&self.message.body[from..to])
     }
+}
+
+/// Writes the beginning of a delivery whose subject is not the one its receivers are matched by.
+fn shown_prefix(out: &mut Vec<u8>, with_headers: bool, subject: &[u8], sid: &[u8]) {
+    out.extend_from_slice(if with_headers { b"HMSG " } else { b"MSG " });
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    out.extend_from_slice(sid);
+    out.push(b' ');
 }

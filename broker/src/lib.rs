@@ -43,10 +43,11 @@ pub use auth::{
 pub use client::{Client, Subscription};
 pub use error::{Error, PublishError, RequestError};
 pub use jetstream::{
-    ApiError, Batch, Bucket, Compression, ConsumerLimits, Entry, External, JetStreamConfig,
-    JetStreamLimits, KeyValue, KvError, Nanos, Operation, PersistMode, Placement, PubAck,
-    PublishOptions, PullConsumer, Republish, Retention, StreamConfig, StreamError, StreamHandle,
-    StreamMessage, StreamSource, Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
+    AckPolicy, ApiError, Batch, Bucket, Compression, ConsumerConfig, ConsumerLimits, DeliverPolicy,
+    Entry, External, JetStreamConfig, JetStreamLimits, KeyValue, KvError, Nanos, Operation,
+    PersistMode, Placement, PriorityPolicy, PubAck, PublishOptions, PullConsumer, ReplayPolicy,
+    Republish, Retention, StreamConfig, StreamError, StreamHandle, StreamMessage, StreamSource,
+    Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
 };
 pub use limits::Limits;
 pub use listen::websocket::ConnectionInfo;

@@ -63,6 +63,8 @@ pub(crate) const REPLY_GRANTS_MAX: usize = 4096;
 pub(crate) const UNAUTHENTICATED_BYTES_MAX: usize = 16 << 10;
 /// Pending output, in percent of the maximum, from which a producer is held back for a moment.
 pub(crate) const STALL_PERCENT: usize = 75;
+/// Pending output, in percent of the maximum, from which consumers of streams wait for the receiver.
+pub(crate) const STREAM_PERCENT: usize = 12;
 /// Longest time a producer is held back before it goes on.
 pub(crate) const STALL_MAX: Duration = Duration::from_millis(10);
 /// Times a producer is held back for a receiver that takes nothing at all; after that it is left to its own limit.

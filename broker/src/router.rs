@@ -18,6 +18,7 @@ use crate::interest::queue_group::deliver_to_one;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::api::{self, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
+use crate::jetstream::consumer::{Consumer, Frame, Mail, Taken};
 use crate::limits::STALLS_MAX;
 use crate::proto::encode::{delivery_prefix, no_responders_block};
 use crate::session::connection::{Connection, HandOver};
@@ -48,6 +49,11 @@ pub(crate) struct Router {
     dirty: Vec<usize>,
     captured: Vec<(Arc<Capture>, CapturedBatch)>,
     requests: Requests,
+    mail: Vec<(Arc<Consumer>, Vec<Mail>)>,
+    /// Header block and payload of a message that comes out of a stream.
+    joined: Vec<u8>,
+    /// Notes receivers that have much waiting ([`Router::paced`]).
+    is_paced: bool,
     stalled: Option<Arc<Connection>>,
     is_full: bool,
 }
@@ -65,6 +71,9 @@ impl Router {
             dirty: Vec::new(),
             captured: Vec::new(),
             requests: Vec::new(),
+            mail: Vec::new(),
+            joined: Vec::new(),
+            is_paced: false,
             stalled: None,
             is_full: false,
         }
@@ -137,6 +146,7 @@ impl Router {
             dirty,
             captured,
             requests,
+            mail,
             is_full,
             ..
         } = self;
@@ -149,6 +159,7 @@ impl Router {
             dirty,
             captured,
             requests,
+            mail,
             is_full,
             message,
             local: None,
@@ -194,6 +205,93 @@ impl Router {
         }
     }
 
+    /// A router for what comes out of streams: it does not fill one receiver to its limit.
+    pub(crate) fn paced(account: Arc<Account>) -> Self {
+        let mut router = Self::new(account);
+        router.is_paced = true;
+        router
+    }
+
+    /// Delivers a stored message to whoever listens on `interest`; they see the message's own subject. Flush at the end of
+    /// the batch.
+    pub(crate) fn deliver_as(&mut self, interest: &[u8], frame: &Frame<'_>) -> Taken {
+        let Ok(index) = self.admit(interest, b"") else {
+            return Taken::NoInterest;
+        };
+        if self.is_paced && self.is_busy(index) {
+            return Taken::Busy;
+        }
+        let mut joined = std::mem::take(&mut self.joined);
+        let body = if frame.headers.is_empty() {
+            frame.payload
+        } else {
+            joined.clear();
+            joined.extend_from_slice(frame.headers);
+            joined.extend_from_slice(frame.payload);
+            &joined
+        };
+        let message = Outgoing {
+            subject: interest,
+            shown: Some(frame.subject),
+            reply: frame.reply,
+            header_len: frame.headers.len(),
+            body,
+            verbatim: &[],
+            shared: None,
+            is_captured: true,
+        };
+        let is_taken = self.deliver(index, &message);
+        self.joined = joined;
+        if is_taken {
+            Taken::Yes
+        } else {
+            Taken::NoInterest
+        }
+    }
+
+    /// Whether a route ends at receivers that have enough waiting: any of the plain ones, all members of a group.
+    fn is_busy(&mut self, route: usize) -> bool {
+        let receivers = &mut self.receivers;
+        let mut is_busy = |target: &Target| {
+            let Sink::Connection(connection, _) = &target.subscription.sink else {
+                return false;
+            };
+            let receiver = &mut receivers[target.slot];
+            receiver.is_busy = receiver.is_busy && !connection.has_room();
+            receiver.is_busy
+        };
+        let route = self.cache.route(route);
+        let mut queues = route.queues.iter();
+        route.plain.iter().any(&mut is_busy)
+            || queues.any(|members| members.iter().all(&mut is_busy))
+    }
+
+    /// A receiver that has enough waiting.
+    pub(crate) fn busy_receiver(&self) -> Option<Arc<Connection>> {
+        let busy = self.receivers.iter().find(|receiver| receiver.is_busy);
+        busy.map(|receiver| receiver.connection.clone())
+    }
+
+    /// Whether somebody listens.
+    pub(crate) fn has_interest(&mut self, subject: &[u8]) -> bool {
+        let Ok(index) = self.admit(subject, b"") else {
+            return false;
+        };
+        let route = self.cache.route(index);
+        !route.plain.is_empty() || !route.queues.is_empty()
+    }
+
+    /// Publishes a message as one of a batch, with a reply subject; flush at its end.
+    pub(crate) fn collect_with_reply(
+        &mut self,
+        subject: &[u8],
+        reply: &[u8],
+        headers: &[u8],
+        payload: &Bytes,
+    ) {
+        self.route(subject, reply, headers, payload, true);
+    }
+
     fn route(
         &mut self,
         subject: &[u8],
@@ -208,6 +306,7 @@ impl Router {
         let joined = (!headers.is_empty()).then(|| [headers, payload].concat());
         let message = Outgoing {
             subject,
+            shown: None,
             reply,
             header_len: headers.len(),
             body: joined.as_deref().unwrap_or(payload),
@@ -243,6 +342,7 @@ impl Router {
             .expect("the subscription is a connection's own");
         let message = Outgoing {
             subject: reply,
+            shown: None,
             reply: &[],
             header_len: block.len(),
             body: &block,
@@ -265,6 +365,9 @@ impl Router {
             capture.submit(batch);
         }
         api::dispatch(&mut self.requests);
+        for (consumer, batch) in self.mail.drain(..) {
+            consumer.receive(batch);
+        }
         let mut own_is_dirty = false;
         let mut dirty = std::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {
@@ -311,6 +414,11 @@ impl Router {
         let own_id = self.own.as_ref().map(|(connection, _)| connection.id);
         let receiver = &mut self.receivers[slot];
         receiver.is_dirty = false;
+        if self.is_paced {
+            receiver.connection.hand_over(&mut receiver.queue);
+            receiver.is_busy = !receiver.connection.has_room();
+            return;
+        }
         let HandOver::NearlyFull { written } = receiver.connection.hand_over(&mut receiver.queue)
         else {
             return;

@@ -4,3 +4,4 @@ pub(crate) mod cache;
 pub(crate) mod queue_group;
 pub(crate) mod subscription;
 pub(crate) mod trie;
+pub(crate) mod watch;

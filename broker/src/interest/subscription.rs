@@ -7,6 +7,7 @@ use crate::client::local::LocalQueue;
 use crate::client::request::Replies;
 use crate::jetstream::api::Api;
 use crate::jetstream::capture::Capture;
+use crate::jetstream::consumer::{Consumer, Door};
 use crate::session::connection::Connection;
 use crate::session::profile::Profile;
 
@@ -23,6 +24,8 @@ pub(crate) enum Sink {
     Stream(Arc<Capture>),
     /// The JetStream API.
     Api(Arc<Api>),
+    /// A consumer: what clients send to it.
+    Consumer(Arc<Consumer>, Door),
 }
 
 /// A subscription. The trie, routes and the owner share it.

@@ -374,6 +374,7 @@ mod tests {
         {
             batch.push(&Outgoing {
                 subject: subject.as_bytes(),
+                shown: None,
                 reply: reply.as_bytes(),
                 header_len: headers.len(),
                 body: format!("{headers}{payload}").as_bytes(),

@@ -5,7 +5,7 @@ mod advisory;
 pub(crate) mod api;
 pub(crate) mod capture;
 pub(crate) mod config;
-mod consumer;
+pub(crate) mod consumer;
 pub(crate) mod context;
 mod error;
 pub(crate) mod error_code;
@@ -20,8 +20,9 @@ mod stream;
 mod streams;
 
 pub use self::config::{
-    Compression, ConsumerLimits, External, Nanos, PersistMode, Placement, Republish, Retention,
-    StreamConfig, StreamSource, SubjectTransform, Timestamp,
+    AckPolicy, Compression, ConsumerConfig, ConsumerLimits, DeliverPolicy, External, Nanos,
+    PersistMode, Placement, PriorityPolicy, ReplayPolicy, Republish, Retention, StreamConfig,
+    StreamSource, SubjectTransform, Timestamp,
 };
 
 pub use self::consumer::{Batch, PullConsumer, StreamMessage};

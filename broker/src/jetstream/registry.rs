@@ -11,6 +11,7 @@ use super::advisory::StreamAction;
 use super::api::Api;
 use super::config::check::{Checks, invalid};
 use super::config::{StreamConfig, Timestamp};
+use super::consumer::End;
 use super::context::{AccountContext, Context};
 use super::error::StreamError;
 use super::error_code::{self as code, ApiError};
@@ -193,7 +194,7 @@ impl AccountStreams {
             handle.origins().stop().await;
         }
         for handle in &open {
-            handle.stop();
+            handle.stop(End::Shutdown).await;
         }
         self.store.shutdown().await;
     }
@@ -348,7 +349,7 @@ impl AccountStreams {
         };
         self.arrivals.send_modify(|count| *count += 1);
         handle.origins().stop().await;
-        handle.stop();
+        handle.stop(End::Deleted).await;
         let is_removed = self.store.remove(name).await?;
         self.context.advisories.stream(name, StreamAction::Deleted);
         Ok(is_removed)

@@ -10,7 +10,7 @@ use storage::stream::{
 
 use super::capture::{Capture, Captured};
 use super::config::{StreamConfig, Timestamp};
-use super::consumer::{Consumers, PullConsumer};
+use super::consumer::{Consumers, End, PullConsumer};
 use super::context::AccountContext;
 use super::error::StreamError;
 use super::owner::Owner;
@@ -84,6 +84,7 @@ impl StreamHandle {
     ) -> Result<Self, StreamError> {
         let owner = Owner::read(&stream.config())?;
         let inner = Inner {
+            consumers: Consumers::open(&stream, &context, &owner.config).await?,
             capture: Capture::new(
                 stream.clone(),
                 context.clone(),
@@ -91,7 +92,6 @@ impl StreamHandle {
             ),
             config: RwLock::new(Arc::new(owner.config)),
             created: owner.created,
-            consumers: Consumers::open(&stream).await?,
             origins: Origins::default(),
             stream,
             interests: Mutex::default(),
@@ -146,6 +146,7 @@ impl StreamHandle {
         let domain = self.inner.context.server.config.domain.as_deref();
         let rules = Rules::from_config(&self.config(), domain);
         self.inner.capture.set_rules(rules);
+        self.inner.consumers.set_retention(self.config().retention);
         if old.subjects != self.config().subjects {
             self.start_capture();
         }
@@ -153,10 +154,10 @@ impl StreamHandle {
     }
 
     /// Ends capture and consumers: the stream closes or is removed.
-    pub(crate) fn stop(&self) {
+    pub(crate) async fn stop(&self, end: End) {
         self.stop_capture();
         self.inner.capture.stop();
-        self.inner.consumers.stop();
+        self.inner.consumers.stop(end).await;
     }
 
     /// The consumers of the stream.

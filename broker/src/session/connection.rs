@@ -13,7 +13,7 @@ use super::outbound::OutQueue;
 use super::profile::Profile;
 use crate::auth::{ConnectionKind, ResponsePermission};
 use crate::interest::subscription::Subscription;
-use crate::limits::STALL_PERCENT;
+use crate::limits::{STALL_PERCENT, STREAM_PERCENT};
 use crate::monitor::{CloseReason, Counters};
 
 /// What the receiver's queue looked like after something was added.
@@ -55,6 +55,8 @@ struct Outbound {
     written: u64,
     writer_is_idle: bool,
     is_stalling: bool,
+    /// Somebody waits for [`Connection::room`].
+    is_awaited: bool,
     phase: Phase,
     reason: Option<CloseReason>,
 }
@@ -76,6 +78,7 @@ pub(crate) struct Connection {
     pub(crate) writer_wake: Notify,
     pub(crate) reader_wake: Notify,
     drained: Notify,
+    room: Notify,
     subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
     grants: Mutex<Option<Box<Grants>>>,
     profile: Mutex<Option<Arc<Profile>>>,
@@ -107,6 +110,7 @@ impl Connection {
                 written: 0,
                 writer_is_idle: false,
                 is_stalling: false,
+                is_awaited: false,
                 phase: Phase::Open,
                 reason: None,
             }),
@@ -115,6 +119,7 @@ impl Connection {
             writer_wake: Notify::new(),
             reader_wake: Notify::new(),
             drained: Notify::new(),
+            room: Notify::new(),
             subscriptions: Mutex::default(),
             grants: Mutex::default(),
             profile: Mutex::default(),
@@ -194,7 +199,37 @@ impl Connection {
             outbound.is_stalling = false;
             self.drained.notify_waiters();
         }
+        if outbound.is_awaited && (is_dead || pending <= self.room_bytes()) {
+            outbound.is_awaited = false;
+            self.room.notify_waiters();
+        }
         !is_dead
+    }
+
+    /// Whether so little waits that streams may add to it.
+    pub(crate) fn has_room(&self) -> bool {
+        let outbound = lock(&self.outbound);
+        outbound.phase != Phase::Open
+            || outbound.queue.len() + outbound.in_flight <= self.room_bytes()
+    }
+
+    /// Resolves when [`Connection::has_room`] is true, or the connection has ended.
+    pub(crate) async fn room(&self) {
+        let room = self.room.notified();
+        {
+            let mut outbound = lock(&self.outbound);
+            if outbound.phase != Phase::Open
+                || outbound.queue.len() + outbound.in_flight <= self.room_bytes()
+            {
+                return;
+            }
+            outbound.is_awaited = true;
+        }
+        room.await;
+    }
+
+    fn room_bytes(&self) -> usize {
+        self.pending_bytes_max / 100 * STREAM_PERCENT
     }
 
     /// Resolves when the queue is shorter again than what holds producers back. Cancel it after a moment.
@@ -240,6 +275,7 @@ impl Connection {
         self.writer_wake.notify_one();
         self.reader_wake.notify_one();
         self.drained.notify_waiters();
+        self.room.notify_waiters();
     }
 
     #[inline]

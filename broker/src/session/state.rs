@@ -286,6 +286,7 @@ impl Session {
         }
         let mut message = Outgoing {
             subject: op.subject,
+            shown: None,
             reply: op.reply,
             header_len: op.header_len,
             body: op.body,

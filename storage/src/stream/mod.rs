@@ -246,6 +246,22 @@ impl Stream {
         Reader::new(self.inner.clone(), filters, start)
     }
 
+    /// The subject of a message, if the stream still holds it.
+    #[must_use]
+    pub fn subject(&self, sequence: Sequence) -> Option<Bytes> {
+        let log = lock(&self.inner.log);
+        let item = log.get(sequence.0)?;
+        Some(log.subject_name(&item))
+    }
+
+    /// The newest committed message of all subjects that match; no filter: of all.
+    #[must_use]
+    pub fn last_matching(&self, filters: &[SubjectPattern]) -> Option<Sequence> {
+        let log = lock(&self.inner.log);
+        let lasts = log.lasts_up_to(filters, log.committed);
+        lasts.iter().map(|item| Sequence(item.sequence)).max()
+    }
+
     /// Empty places between the first message and the last sequence, from `from` on.
     #[must_use]
     pub fn deleted(&self, from: Sequence, max: usize) -> Vec<Sequence> {

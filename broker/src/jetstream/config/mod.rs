@@ -1,6 +1,8 @@
 //! JetStream configurations as they are on the wire, and the value types that their JSON is made of.
 
 pub(crate) mod check;
+pub(crate) mod consumer;
+pub(crate) mod consumer_check;
 pub(crate) mod metadata;
 mod nanos;
 mod origins;
@@ -10,6 +12,7 @@ mod subjects;
 mod timestamp;
 mod update;
 
+pub use self::consumer::{AckPolicy, ConsumerConfig, DeliverPolicy, PriorityPolicy, ReplayPolicy};
 pub use self::nanos::Nanos;
 pub use self::source::{External, StreamSource, SubjectTransform};
 pub use self::stream::{

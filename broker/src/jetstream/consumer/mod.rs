@@ -1,46 +1,41 @@
-//! Consumers of one stream.
+//! Consumers of one stream: places in it, and what was delivered from there to whom.
+//!
+//! [`machine`] holds all rules and is pure; [`driver`] is the task that feeds it from the stream and sends what it says;
+//! [`set`] is the list of all consumers of one stream.
 
+mod ack;
+mod acks;
+mod advisory;
+mod clock;
+mod driver;
+mod handle;
 mod in_process;
+mod info;
+mod machine;
+mod mail;
+mod outlet;
+mod pending;
+mod priority;
+mod pull;
+mod push;
+mod request;
+pub(crate) mod rules;
+mod saver;
+mod set;
+mod status;
+mod stored;
+mod waiting;
 
-use storage::stream::Stream;
-
+pub(crate) use self::handle::{Consumer, End};
 pub use self::in_process::{Batch, PullConsumer, StreamMessage};
+pub(crate) use self::info::ConsumerInfo;
+pub(crate) use self::mail::{Door, Mail};
+pub(crate) use self::outlet::{Frame, Taken};
+pub(crate) use self::set::{Action, Consumers};
 
-use super::error_code::ApiError;
-
-/// The consumers of one stream.
-#[derive(Debug, Default)]
-pub(crate) struct Consumers {}
-
-impl Consumers {
-    /// The consumers that are kept in the stream's file.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    #[expect(clippy::unused_async, reason = "reads the file")]
-    pub(crate) async fn open(_stream: &Stream) -> Result<Self, storage::Error> {
-        Ok(Self::default())
-    }
-
-    /// Names, sorted.
-    pub(crate) fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        0
-    }
-
-    /// Removes one; false if there was none of that name.
-    ///
-    /// # Errors
-    /// Storage failed.
-    #[expect(clippy::unused_async, reason = "changes the file")]
-    pub(crate) async fn remove(&self, _name: &str) -> Result<bool, ApiError> {
-        Ok(false)
-    }
-
-    /// The stream closes or is removed: deliveries end, and whoever waits is told.
-    pub(crate) fn stop(&self) {}
+/// Letters and digits at random: names of consumers, pins, ids of advisories.
+pub(crate) fn token(len: usize) -> String {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let letters = (0..len).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]));
+    letters.collect()
 }
