@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::SubjectPattern;
 
@@ -21,6 +21,38 @@ pub(super) struct Subject {
     /// subjects would carry 24 bytes each for nothing.
     #[allow(clippy::box_collection, reason = "size of the common case")]
     sequences: Option<Box<VecDeque<u64>>>,
+}
+
+/// Decides about subjects by their numbers, looking at each name once at most.
+#[derive(Debug)]
+pub(super) enum Matcher<'a> {
+    /// Every subject.
+    All,
+    /// One, if there is such a subject.
+    One(Option<u32>),
+    /// Those that match one of the filters.
+    Some {
+        filters: &'a [SubjectPattern],
+        known: HashMap<u32, bool>,
+    },
+}
+
+impl Matcher<'_> {
+    /// Whether no subject can match.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::One(None))
+    }
+
+    pub(super) fn matches(&mut self, table: &SubjectTable, subject: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(one) => *one == Some(subject),
+            Self::Some { filters, known } => *known.entry(subject).or_insert_with(|| {
+                let name = &table.subject(subject).name;
+                filters.iter().any(|filter| filter.matches(name))
+            }),
+        }
+    }
 }
 
 /// All subjects of one stream, numbered.
@@ -111,6 +143,22 @@ impl SubjectTable {
         if subject.last == sequence {
             let kept = subject.sequences.as_ref().and_then(|s| s.back().copied());
             subject.last = kept.unwrap_or_else(previous);
+        }
+    }
+
+    /// Decides which of the subjects match one of these filters; none = all.
+    pub(super) fn matcher<'a>(&self, filters: &'a [SubjectPattern]) -> Matcher<'a> {
+        if filters.is_empty() || filters.iter().any(SubjectPattern::is_all) {
+            return Matcher::All;
+        }
+        if let [filter] = filters
+            && let Some(name) = filter.as_literal()
+        {
+            return Matcher::One(self.find(name));
+        }
+        Matcher::Some {
+            filters,
+            known: HashMap::new(),
         }
     }
 

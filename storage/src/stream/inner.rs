@@ -16,16 +16,19 @@ use super::disk::{Changes, Disk};
 use super::log::{Log, nanos};
 use super::memory::Memory;
 use super::queue::{Job, Queue, Reply};
+use super::record::Walk;
 use super::sequences::Item;
 use super::tail::Tail;
 use super::writer::{Answering, Writer};
 use super::{
     Cursor, ReadLimit, Sequence, StoreOptions, StoredConsumer, StoredMessage, StreamState,
-    SubjectPattern, SyncPolicy, lock, record,
+    SubjectPattern, SyncPolicy, lock,
 };
 
 /// An idle stream gives its tail cache back after this time.
 const TAIL_IDLE: Duration = Duration::from_secs(10);
+/// Blocks that are read with the wanted ones when the file is read in order.
+const BLOCKS_AHEAD: usize = 16;
 /// Most messages of one read, whatever its limit says.
 const READ_MESSAGES_MAX: usize = 10_000;
 
@@ -116,7 +119,7 @@ pub(super) struct Inner {
     pub(super) last: watch::Sender<Sequence>,
     /// Counts commits, the failed ones too.
     commits: watch::Sender<u64>,
-    tail: Mutex<Tail>,
+    pub(super) tail: Mutex<Tail>,
     pub(super) runtime: Handle,
     /// When the timer wakes by itself, unix nanoseconds.
     pub(super) armed: AtomicU64,
@@ -130,9 +133,53 @@ pub(super) struct Inner {
 
 /// One message to be fetched from its block.
 #[derive(Debug, Clone)]
-struct Wanted {
-    item: Item,
-    subject: Bytes,
+pub(super) struct Wanted {
+    pub(super) item: Item,
+    pub(super) subject: Bytes,
+}
+
+/// Blocks that hold wanted messages, in order.
+pub(super) struct Blocks {
+    walks: std::vec::IntoIter<(u64, Option<Walk>)>,
+}
+
+impl Blocks {
+    fn new(blocks: impl Iterator<Item = (u64, Option<Bytes>)>) -> Self {
+        let walks = blocks.map(|(key, records)| (key, records.map(|r| Walk::new(r, key))));
+        let walks: Vec<_> = walks.collect();
+        Self {
+            walks: walks.into_iter(),
+        }
+    }
+
+    /// The messages, sorted by sequence, that are still there.
+    pub(super) fn messages(
+        mut self,
+        wanted: impl IntoIterator<Item = Wanted>,
+    ) -> Vec<StoredMessage> {
+        let wanted = wanted.into_iter();
+        let mut messages = Vec::with_capacity(wanted.size_hint().0);
+        let mut at: Option<(u64, Option<Walk>)> = None;
+        for Wanted { item, subject } in wanted {
+            while at.as_ref().is_none_or(|(key, _)| *key != item.block) {
+                at = self.walks.next();
+                if at.is_none() {
+                    return messages;
+                }
+            }
+            let walk = at.as_mut().and_then(|(_, walk)| walk.as_mut());
+            if let Some((headers, payload)) = walk.and_then(|walk| walk.find(item.sequence)) {
+                messages.push(StoredMessage {
+                    sequence: Sequence(item.sequence),
+                    subject,
+                    headers,
+                    payload,
+                    timestamp: item.timestamp,
+                });
+            }
+        }
+        messages
+    }
 }
 
 impl Drop for Inner {
@@ -230,37 +277,49 @@ impl Inner {
 
     /// Shows a commit to readers.
     pub(super) fn publish(&self, changes: Changes, unsynced: bool) {
-        let (state, deadline) = {
-            let mut log = lock(&self.log);
-            let state = log.state();
-            log.committed = state.last.0;
-            self.note_unsynced(self.sync.unwrap_or(log.config.sync), unsynced);
-            (state, self.next_wake(&log))
-        };
         let keeps_tail = matches!(self.store, Store::Disk(_)) && !changes.blocks.is_empty();
         if keeps_tail {
+            // Before readers are woken: they look here first.
             let mut tail = lock(&self.tail);
             for block in changes.blocks {
                 tail.push(block.key, block.records);
             }
         }
-        self.show(state);
-        let idle = self.clock.now().saturating_add(nanos(TAIL_IDLE));
-        let wake = if keeps_tail {
-            deadline.min(idle)
-        } else {
-            deadline
+        let (state, deadline) = {
+            let mut log = lock(&self.log);
+            let state = log.state();
+            log.publish(state.last.0);
+            self.note_unsynced(self.sync.unwrap_or(log.config.sync), unsynced);
+            (state, self.next_wake(&log))
         };
+        self.show(state);
+        self.arm(deadline);
+        if keeps_tail {
+            self.arm_for_tail();
+        }
+    }
+
+    /// Sees to it that the timer wakes by then.
+    fn arm(&self, wake: u64) {
         if wake < self.armed.load(Ordering::Acquire) {
             self.armed.store(wake, Ordering::Release);
             self.timer.notify_one();
         }
     }
 
+    /// The tail will have to be given back once it is idle.
+    fn arm_for_tail(&self) {
+        self.arm(self.clock.now().saturating_add(nanos(TAIL_IDLE)));
+    }
+
     /// Replaces the index by one that was read from the file again.
-    pub(super) fn replace_log(&self, log: Log) {
+    pub(super) fn replace_log(&self, mut log: Log) {
         let state = log.state();
-        *lock(&self.log) = log;
+        {
+            let mut old = lock(&self.log);
+            log.adopt_readers(&mut old);
+            *old = log;
+        }
         lock(&self.tail).clear();
         self.show(state);
     }
@@ -311,11 +370,6 @@ impl Inner {
 
     pub(super) fn commit_count(&self) -> u64 {
         *self.commits.borrow()
-    }
-
-    /// Changes with every commit.
-    pub(super) fn commits(&self) -> watch::Receiver<u64> {
-        self.commits.subscribe()
     }
 
     // Reading.
@@ -395,7 +449,8 @@ impl Inner {
         {
             let log = lock(&self.log);
             let mut bytes = 0;
-            let items = log.iter_matching(from.0, filter);
+            let filters = filter.map_or(&[][..], std::slice::from_ref);
+            let items = log.iter_matching(from.0, filters);
             for item in items.take(limit.messages.min(READ_MESSAGES_MAX)) {
                 bytes += item.size as usize;
                 if bytes > limit.bytes && !found.is_empty() {
@@ -436,47 +491,55 @@ impl Inner {
 
     /// Gets messages from their blocks; what was removed meanwhile is left out.
     async fn fetch(self: &Arc<Self>, wanted: Vec<Wanted>) -> Result<Vec<StoredMessage>, Error> {
+        let blocks = self.blocks(&wanted, false).await?;
+        Ok(blocks.messages(wanted))
+    }
+
+    /// Gets the blocks of messages that are sorted by sequence. With `ahead` those that follow are
+    /// read on the way, where the file has to be read anyway.
+    pub(super) async fn blocks(
+        self: &Arc<Self>,
+        wanted: &[Wanted],
+        ahead: bool,
+    ) -> Result<Blocks, Error> {
         let mut keys: Vec<u64> = wanted.iter().map(|wanted| wanted.item.block).collect();
         keys.dedup();
-        let cached: Option<Vec<Bytes>> = match &self.store {
-            Store::Memory(_) => None,
-            Store::Disk(_) => {
-                let tail = lock(&self.tail);
-                keys.iter().map(|key| tail.get(*key)).collect()
-            }
+        if let Store::Memory(_) = &self.store {
+            let records = self.store.records(&keys)?;
+            return Ok(Blocks::new(keys.into_iter().zip(records)));
+        }
+        let mut records: Vec<Option<Bytes>> = {
+            let tail = lock(&self.tail);
+            keys.iter().map(|key| tail.get(*key)).collect()
         };
-        let records: Vec<Option<Bytes>> = match (cached, &self.store) {
-            (Some(cached), _) => cached.into_iter().map(Some).collect(),
-            (None, Store::Memory(_)) => self.store.records(&keys)?,
-            (None, Store::Disk(_)) => {
-                let (inner, keys) = (self.clone(), keys.clone());
-                let read = self
-                    .runtime
-                    .spawn_blocking(move || inner.store.records(&keys));
-                read.await.unwrap_or(Err(Error::Closed))?
-            }
-        };
-        let mut messages = Vec::with_capacity(wanted.len());
-        let mut at = 0;
-        for wanted in wanted {
-            while keys[at] != wanted.item.block {
-                at += 1;
-            }
-            let (key, sequence) = (wanted.item.block, wanted.item.sequence);
-            let found = records[at]
-                .as_ref()
-                .and_then(|r| record::find_record(r, key, sequence));
-            if let Some((headers, payload)) = found {
-                messages.push(StoredMessage {
-                    sequence: Sequence(sequence),
-                    subject: wanted.subject,
-                    headers,
-                    payload,
-                    timestamp: wanted.item.timestamp,
-                });
+        let absent = keys.iter().zip(&records);
+        let absent = absent.filter(|(_, records)| records.is_none());
+        let mut absent: Vec<u64> = absent.map(|(key, _)| *key).collect();
+        if absent.is_empty() {
+            return Ok(Blocks::new(keys.into_iter().zip(records)));
+        }
+        if let Some(last) = wanted.last().filter(|_| ahead) {
+            let sequence = last.item.sequence;
+            absent.extend(lock(&self.log).blocks_after(sequence, BLOCKS_AHEAD));
+        }
+        let read = self
+            .blocking(move |store| Ok((store.records(&absent)?, absent)))
+            .await?;
+        let mut found = read.1.into_iter().zip(read.0);
+        for records in records.iter_mut().filter(|records| records.is_none()) {
+            *records = found.next().and_then(|(_, found)| found);
+        }
+        let read = keys.iter().copied().zip(records.iter().cloned());
+        {
+            let mut tail = lock(&self.tail);
+            for (key, records) in read.clone().chain(found) {
+                if let Some(records) = records.filter(|_| tail.get(key).is_none()) {
+                    tail.insert(key, records);
+                }
             }
         }
-        Ok(messages)
+        self.arm_for_tail();
+        Ok(Blocks::new(keys.into_iter().zip(records)))
     }
 
     /// Runs a blocking read of the store off the async threads.
@@ -490,7 +553,7 @@ impl Inner {
     }
 }
 
-fn wanted(log: &Log, item: Item) -> Wanted {
+pub(super) fn wanted(log: &Log, item: Item) -> Wanted {
     Wanted {
         subject: log.subject_name(&item),
         item,

@@ -3,6 +3,7 @@
 
 mod admission;
 mod batch;
+mod readers;
 mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 
-use super::by_subject::SubjectTable;
+use super::by_subject::{Matcher, SubjectTable};
 use super::duplicates::Duplicates;
 use super::record::Entry;
 use super::sequences::{Item, Sequences};
-use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState};
+use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState, SubjectPattern};
+
+pub(super) use readers::ReaderId;
+use readers::Readers;
 
 /// Largest message any stream takes, headers and payload together.
 pub(super) const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -63,6 +67,9 @@ pub(super) struct Log {
     last_unwritten: bool,
     /// Last sequence that is durable; what is above is not shown to readers.
     pub(super) committed: u64,
+    readers: Readers,
+    /// The stream takes nothing more and gives nothing more.
+    pub(super) closed: bool,
 }
 
 impl Log {
@@ -85,6 +92,8 @@ impl Log {
             thinned: HashMap::new(),
             last_unwritten: false,
             committed: last,
+            readers: Readers::default(),
+            closed: false,
             config,
         }
     }
@@ -213,6 +222,10 @@ impl Log {
         };
         self.messages -= 1;
         self.bytes -= u64::from(item.size);
+        self.tell_of_removal(&item);
+        if self.subjects.subject(item.subject).count == 1 {
+            self.forget_subject_readers(item.subject);
+        }
         let sequences = &self.sequences;
         self.subjects.remove(item.subject, sequence, || {
             let mut older = sequences.iter_below(sequence);
@@ -316,7 +329,7 @@ impl Log {
     }
 
     /// Newest sequences of all subjects that match, sorted.
-    pub(super) fn lasts(&self, filter: Option<&super::SubjectPattern>) -> Vec<u64> {
+    pub(super) fn lasts(&self, filter: Option<&SubjectPattern>) -> Vec<u64> {
         let mut lasts: Vec<u64> = self
             .subjects
             .matching(filter)
@@ -327,7 +340,7 @@ impl Log {
     }
 
     /// Of each subject that matches, the newest message up to a sequence; sorted.
-    pub(super) fn lasts_up_to(&self, filters: &[super::SubjectPattern], up_to: u64) -> Vec<Item> {
+    pub(super) fn lasts_up_to(&self, filters: &[SubjectPattern], up_to: u64) -> Vec<Item> {
         let mut open: HashSet<u32> = HashSet::new();
         let mut found = Vec::new();
         for (id, subject) in self.subjects.matching_any(filters) {
@@ -349,7 +362,7 @@ impl Log {
         found
     }
 
-    pub(super) fn subjects(&self, filter: Option<&super::SubjectPattern>) -> Vec<(Bytes, u64)> {
+    pub(super) fn subjects(&self, filter: Option<&SubjectPattern>) -> Vec<(Bytes, u64)> {
         let matching = self.subjects.matching(filter);
         matching
             .map(|(_, subject)| (subject.name.clone(), subject.count))
@@ -378,43 +391,64 @@ impl Log {
         deleted
     }
 
-    /// Committed messages from a sequence on, of the subjects that match.
+    /// Committed messages from a sequence on, of the subjects that match one of the filters.
     pub(super) fn iter_matching<'a>(
         &'a self,
         from: u64,
-        filter: Option<&super::SubjectPattern>,
+        filters: &'a [SubjectPattern],
     ) -> impl Iterator<Item = Item> + 'a {
-        let wanted = self.wanted_subjects(filter);
-        let nothing = wanted.as_ref().is_some_and(hashbrown::HashSet::is_empty);
-        let from = if nothing { u64::MAX } else { from };
+        let mut matcher = self.subjects.matcher(filters);
+        let from = if matcher.is_empty() { u64::MAX } else { from };
         self.sequences
             .iter_from(from)
             .take_while(|item| item.sequence <= self.committed)
-            .filter(move |item| {
-                wanted
-                    .as_ref()
-                    .is_none_or(|ids| ids.contains(&item.subject))
-            })
+            .filter(move |item| matcher.matches(&self.subjects, item.subject))
     }
 
-    /// Committed messages from a sequence on.
-    pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = Item> + '_ {
-        self.sequences
-            .iter_from(from)
-            .take_while(|item| item.sequence <= self.committed)
+    /// How many committed messages match, from a sequence on. Where that is not all the stream
+    /// holds and the filters are some, it costs a walk through the index from there.
+    pub(super) fn count(&self, from: u64, filters: &[SubjectPattern]) -> u64 {
+        let mut matcher = self.subjects.matcher(filters);
+        if matcher.is_empty() || from > self.committed {
+            return 0;
+        }
+        let from_first = self.sequences.first().is_none_or(|f| from <= f.sequence);
+        let all = matches!(matcher, Matcher::All);
+        let with_uncommitted = match (all, from_first) {
+            (true, true) => self.messages,
+            (true, false) => self.sequences.count_from(from),
+            (false, true) => {
+                let matching = self.subjects.matching_any(filters);
+                matching.map(|(_, subject)| subject.count).sum()
+            }
+            (false, false) => return self.iter_matching(from, filters).count() as u64,
+        };
+        let uncommitted = self.sequences.iter_from(self.committed + 1);
+        let uncommitted = uncommitted.filter(|item| matcher.matches(&self.subjects, item.subject));
+        with_uncommitted - uncommitted.count() as u64
     }
 
-    fn wanted_subjects(
-        &self,
-        filter: Option<&super::SubjectPattern>,
-    ) -> Option<hashbrown::HashSet<u32>> {
-        let filter = filter.filter(|filter| filter.as_bytes() != b">")?;
-        Some(
-            self.subjects
-                .matching(Some(filter))
-                .map(|(id, _)| id)
-                .collect(),
-        )
+    /// First committed message at or after a time.
+    pub(super) fn first_at(&self, timestamp: u64) -> Option<Item> {
+        let found = self.sequences.first_at(timestamp);
+        found.filter(|item| item.sequence <= self.committed)
+    }
+
+    /// Keys of the blocks that follow a message.
+    pub(super) fn blocks_after(&self, sequence: u64, max: usize) -> Vec<u64> {
+        let mut keys = Vec::new();
+        let mut last = self.sequences.get(sequence).map(|item| item.block);
+        for item in self.sequences.iter_from(sequence + 1) {
+            if last == Some(item.block) {
+                continue;
+            }
+            if keys.len() == max || item.sequence > self.committed {
+                break;
+            }
+            keys.push(item.block);
+            last = Some(item.block);
+        }
+        keys
     }
 
     /// Returns the id of the subject and its newest message before this one.

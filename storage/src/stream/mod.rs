@@ -193,7 +193,8 @@ impl Stream {
         self.inner.read(from, filter, limit).await
     }
 
-    /// The newest message of every subject that matches, by sequence.
+    /// The newest message of every subject that matches, by sequence. Costs a look at every
+    /// subject unless the filter is a single one.
     ///
     /// # Errors
     /// [`Error`] when the file can not be read.
@@ -276,24 +277,25 @@ impl Stream {
     }
 
     /// Subjects with their number of messages, in no order; what is being committed counts.
+    /// Costs a look at every subject unless the filter is a single one.
     #[must_use]
     pub fn subjects(&self, filter: Option<&SubjectPattern>) -> Vec<(Bytes, u64)> {
         lock(&self.inner.log).subjects(filter)
     }
 
-    /// How many messages match from a sequence on: what a consumer has still to get.
+    /// How many messages match from a sequence on. With a filter it costs a look at every subject,
+    /// or a walk through the index from that sequence; a [`Reader`] knows its own count.
     #[must_use]
     pub fn count(&self, from: Sequence, filter: Option<&SubjectPattern>) -> u64 {
-        lock(&self.inner.log).iter_matching(from.0, filter).count() as u64
+        lock(&self.inner.log).count(from.0, filter.map_or(&[], std::slice::from_ref))
     }
 
-    /// First message at or after a time (unix nanoseconds); last + 1 when there is none.
+    /// First message at or after a time (unix nanoseconds); last + 1 when there is none. Times are
+    /// taken to be in order, as they are unless the clock was set back.
     #[must_use]
     pub fn sequence_at(&self, timestamp: u64) -> Sequence {
         let log = lock(&self.inner.log);
-        let found = log
-            .iter_matching(0, None)
-            .find(|item| item.timestamp >= timestamp);
+        let found = log.first_at(timestamp);
         found.map_or(Sequence(log.committed).next(), |item| {
             Sequence(item.sequence)
         })

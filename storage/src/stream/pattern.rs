@@ -41,6 +41,12 @@ impl SubjectPattern {
         }
     }
 
+    /// Whether this matches every subject.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        &self.raw[..] == b">"
+    }
+
     /// The text it was made from.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,13 +1,20 @@
 //! A position in a stream, with a filter.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::Error;
 
-use super::inner::Inner;
+use super::inner::{Inner, Wanted, wanted};
+use super::log::ReaderId;
 use super::{ReadLimit, Sequence, StoredMessage, SubjectPattern, lock};
+
+/// Most messages that are read in one go.
+const MESSAGES_MAX: usize = 10_000;
+/// A reader that takes at least one message in so many is read ahead for.
+const AHEAD_STRIDE_MAX: u64 = 4;
 
 /// Where a [`Reader`] begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,112 +27,93 @@ pub enum ReaderStart {
 }
 
 /// A position in a stream that moves over what matches its filters.
+///
+/// The stream keeps count of what is ahead of each of its readers: asking for it costs nothing,
+/// and a commit costs only the readers that match. A literal filter compares numbers, one with
+/// wildcards looks at each subject once.
 pub struct Reader {
     inner: Arc<Inner>,
-    filters: Vec<SubjectPattern>,
-    /// Newest messages of their subjects, still to be read.
-    initial: Vec<u64>,
-    position: u64,
-    commits: watch::Receiver<u64>,
+    id: ReaderId,
+    changed: Arc<Notify>,
+    /// Chosen and not given out yet: a call that was cancelled left them.
+    chosen: VecDeque<Wanted>,
 }
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Reader({} at {})", self.inner.name, self.position)
+        write!(f, "Reader({} at {})", self.inner.name, self.position())
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        lock(&self.inner.log).remove_reader(self.id);
     }
 }
 
 impl Reader {
     pub(super) fn new(inner: Arc<Inner>, filters: Vec<SubjectPattern>, start: ReaderStart) -> Self {
-        let commits = inner.commits();
-        let (initial, position) = {
-            let log = lock(&inner.log);
+        let changed = Arc::new(Notify::new());
+        let id = {
+            let mut log = lock(&inner.log);
             match start {
-                ReaderStart::Sequence(sequence) => (Vec::new(), sequence.0),
-                ReaderStart::LastPerSubject => {
-                    let items = log.lasts_up_to(&filters, log.committed);
-                    let mut initial: Vec<u64> = items.iter().map(|item| item.sequence).collect();
-                    initial.reverse();
-                    (initial, log.committed + 1)
+                ReaderStart::Sequence(Sequence(position)) => {
+                    log.add_reader(filters, position, changed.clone())
                 }
+                ReaderStart::LastPerSubject => log.add_reader_of_lasts(filters, changed.clone()),
             }
         };
         Self {
             inner,
-            filters,
-            initial,
-            position,
-            commits,
+            id,
+            changed,
+            chosen: VecDeque::new(),
         }
     }
 
     /// Committed messages that match and are still ahead.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        let log = lock(&self.inner.log);
-        let initial = self.initial.iter().filter(|s| log.get(**s).is_some());
-        let later = log.iter_from(self.position);
-        let later = later.filter(|item| self.wants(&log.subject_name(item)));
-        (initial.count() + later.count()) as u64
+        lock(&self.inner.log).pending_of(self.id) + self.chosen.len() as u64
     }
 
-    /// Messages that match, in order; moves on behind them. Empty = nothing there.
+    /// Messages that match, in order, at most 10,000; moves on behind them. Empty = nothing there.
+    ///
+    /// Nothing is lost when it is cancelled: the next call gives what this one would have given.
     ///
     /// # Errors
-    /// [`Error`] when the file can not be read; the position stays.
+    /// [`Error::Closed`] when the stream was closed; [`Error`] when the file can not be read, and
+    /// the position stays.
     pub async fn next(&mut self, limit: ReadLimit) -> Result<Vec<StoredMessage>, Error> {
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        while messages.len() < limit.messages {
-            let Some(sequence) = self.initial.last().copied() else {
-                break;
-            };
-            if let Some(message) = self.inner.message(Sequence(sequence)).await? {
-                bytes += message.len_bytes();
-                if bytes > limit.bytes && !messages.is_empty() {
-                    return Ok(messages);
-                }
-                messages.push(message);
+        loop {
+            let ahead = self.choose(limit).await?;
+            let count = self.chosen.len().min(limit.messages);
+            if count == 0 {
+                return Ok(Vec::new());
             }
-            self.initial.pop();
-        }
-        let mut position = self.position;
-        while messages.len() < limit.messages {
-            let part = ReadLimit {
-                messages: limit.messages - messages.len(),
-                bytes: usize::MAX,
-            };
-            let read = self.inner.read(Sequence(position), None, part).await?;
-            let Some(last) = read.last() else {
-                break;
-            };
-            let end = last.sequence.0 + 1;
-            for message in read {
-                if self.wants(&message.subject) {
-                    bytes += message.len_bytes();
-                    if bytes > limit.bytes && !messages.is_empty() {
-                        self.position = message.sequence.0;
-                        return Ok(messages);
-                    }
-                    messages.push(message);
-                }
+            let part = &self.chosen.make_contiguous()[..count];
+            let blocks = self.inner.blocks(part, ahead).await?;
+            let messages = blocks.messages(self.chosen.drain(..count));
+            if !messages.is_empty() {
+                return Ok(messages);
             }
-            position = end;
+            // All of them were removed meanwhile.
         }
-        self.position = position;
-        Ok(messages)
     }
 
-    /// Resolves when something that matches was committed or removed, or the stream was closed,
-    /// since the last call. May resolve without a reason. Nothing is lost when it is cancelled.
+    /// Resolves when something that matches was committed, or removed from what is ahead, or the
+    /// stream was closed, since the last call. May resolve without a reason. Nothing is missed
+    /// when it is cancelled.
     pub async fn changed(&mut self) {
-        // The sender lives in `inner`, which this reader holds.
-        let _ = self.commits.changed().await;
+        self.changed.notified().await;
     }
 
     /// The sequence that would be looked at next.
     #[must_use]
     pub fn position(&self) -> Sequence {
-        Sequence(self.initial.last().copied().unwrap_or(self.position))
+        let chosen = self.chosen.front();
+        let chosen = chosen.map(|wanted| wanted.item.sequence);
+        Sequence(chosen.unwrap_or_else(|| lock(&self.inner.log).position_of(self.id)))
     }
 
     /// Whether the stream still holds a message.
@@ -134,7 +122,47 @@ impl Reader {
         lock(&self.inner.log).get(sequence.0).is_some()
     }
 
-    fn wants(&self, subject: &[u8]) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| filter.matches(subject))
+    /// Chooses what comes next, unless something was chosen already. Returns whether the messages
+    /// lie close together, so that it is worth reading ahead.
+    async fn choose(&mut self, limit: ReadLimit) -> Result<bool, Error> {
+        let messages_max = limit.messages.min(MESSAGES_MAX);
+        let (mut bytes, mut count) = (0, self.chosen.len());
+        loop {
+            let done = {
+                let mut log = lock(&self.inner.log);
+                if log.closed {
+                    return Err(Error::Closed);
+                }
+                if count > 0 {
+                    self.chosen
+                        .retain(|wanted| log.get(wanted.item.sequence).is_some());
+                }
+                if !self.chosen.is_empty() {
+                    return Ok(false);
+                }
+                count = 0;
+                let step = log.step(self.id, |item| {
+                    bytes += item.size as usize;
+                    let fits = count < messages_max && (bytes <= limit.bytes || count == 0);
+                    count += usize::from(fits);
+                    fits
+                });
+                let items = step.items.into_iter();
+                self.chosen.extend(items.map(|item| wanted(&log, item)));
+                step.done
+            };
+            if done || !self.chosen.is_empty() {
+                return Ok(self.is_dense());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn is_dense(&self) -> bool {
+        let (first, last) = (self.chosen.front(), self.chosen.back());
+        first.zip(last).is_some_and(|(first, last)| {
+            let span = last.item.sequence - first.item.sequence + 1;
+            span <= self.chosen.len() as u64 * AHEAD_STRIDE_MAX
+        })
     }
 }

@@ -299,22 +299,56 @@ pub(super) fn data_records(data: &[u8]) -> Result<&[u8], BadRecord> {
 
 /// Headers and payload of one message among the records of its block.
 pub(super) fn find_record(records: &Bytes, key: u64, sequence: u64) -> Option<(Bytes, Bytes)> {
-    let mut at = 0;
-    while records.len() >= at + 12 {
-        let mut fixed = &records[at..at + 12];
-        let found = key + u64::from(fixed.get_u32());
-        let headers = at + 12;
-        let payload = headers + fixed.get_u32() as usize;
-        let end = payload + fixed.get_u32() as usize;
-        if end > records.len() {
-            return None;
+    Walk::new(records.clone(), key).find(sequence)
+}
+
+/// Goes through the records of a block once, from the first to the last.
+#[derive(Debug)]
+pub(super) struct Walk {
+    records: Bytes,
+    key: u64,
+    at: usize,
+}
+
+impl Walk {
+    pub(super) fn new(records: Bytes, key: u64) -> Self {
+        Self {
+            records,
+            key,
+            at: 0,
         }
-        if found == sequence {
-            return Some((records.slice(headers..payload), records.slice(payload..end)));
-        }
-        at = end;
     }
-    None
+
+    /// Headers and payload of a message that is not before the one found last.
+    pub(super) fn find(&mut self, sequence: u64) -> Option<(Bytes, Bytes)> {
+        let records = &self.records;
+        while let Some(mut fixed) = records.get(self.at..self.at + 12) {
+            let found = self.key + u64::from(fixed.get_u32());
+            let headers = self.at + 12;
+            let payload = headers + fixed.get_u32() as usize;
+            let end = payload + fixed.get_u32() as usize;
+            if end > records.len() || found > sequence {
+                return None;
+            }
+            self.at = end;
+            if found == sequence {
+                return Some((
+                    slice_of(records, headers, payload),
+                    slice_of(records, payload, end),
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// A part of a block; an empty one does not hold on to it.
+fn slice_of(records: &Bytes, start: usize, end: usize) -> Bytes {
+    if start == end {
+        Bytes::new()
+    } else {
+        records.slice(start..end)
+    }
 }
 
 /// The same block with only some of its messages; `live` is sorted.

@@ -137,6 +137,31 @@ impl Sequences {
         })
     }
 
+    /// How many messages there are from `from` on.
+    pub(super) fn count_from(&self, from: u64) -> u64 {
+        let at = self
+            .segments
+            .partition_point(|segment| segment.base <= from)
+            .saturating_sub(1);
+        let counted = self.segments.range(at..).map(|segment| {
+            let before = segment.position(from);
+            (segment.entries.len() - before) as u64
+        });
+        counted.sum()
+    }
+
+    /// The first message at or after a time, where times are in order.
+    pub(super) fn first_at(&self, timestamp: u64) -> Option<Item> {
+        let ended = |segment: &Segment| {
+            let last = segment.entries.back();
+            last.is_none_or(|entry| segment.item(entry).timestamp < timestamp)
+        };
+        let segment = self.segments.get(self.segments.partition_point(ended))?;
+        let earlier = |entry: &Packed| segment.item(entry).timestamp < timestamp;
+        let at = segment.entries.partition_point(earlier);
+        segment.entries.get(at).map(|entry| segment.item(entry))
+    }
+
     /// Messages below `below`, newest first.
     pub(super) fn iter_below(&self, below: u64) -> impl Iterator<Item = Item> + '_ {
         let end = self
@@ -235,6 +260,10 @@ mod tests {
             let from = from.index(sequence as usize + 2) as u64;
             prop_assert_eq!(sequences.first(), model.values().next().copied());
             prop_assert_eq!(sequences.get(from), model.get(&from).copied());
+            prop_assert_eq!(sequences.count_from(from), model.range(from..).count() as u64);
+            let at = from << 33;
+            let found = model.values().find(|item| item.timestamp >= at).copied();
+            prop_assert_eq!(sequences.first_at(at), found);
             prop_assert!(sequences.iter_from(from).eq(model.range(from..).map(|(_, i)| *i)));
             prop_assert!(sequences.iter_below(from).eq(model.range(..from).rev().map(|(_, i)| *i)));
         }

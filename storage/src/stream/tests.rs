@@ -3,6 +3,7 @@
 mod cursors;
 mod model;
 mod power;
+mod readers;
 mod trouble;
 
 use std::sync::Arc;

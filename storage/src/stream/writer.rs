@@ -507,6 +507,11 @@ impl Writer {
     fn close(&mut self, inner: &Inner) {
         self.closed = true;
         lock(&inner.queue).closed = true;
+        {
+            let mut log = lock(&inner.log);
+            log.closed = true;
+            log.tell_all_readers();
+        }
         if let Store::Disk(disk) = &inner.store {
             disk.close();
         }

@@ -16,16 +16,14 @@ impl Log {
     /// Removes what a purge asks for; returns how many.
     pub(in crate::stream) fn purge(&mut self, purge: &Purge) -> u64 {
         let before = purge.before.map_or(u64::MAX, |before| before.0);
-        let wanted = self.wanted_subjects(purge.filter.as_ref());
+        let filters = purge.filter.as_slice();
+        let mut matcher = self.subjects.matcher(filters);
+        let from = if matcher.is_empty() { u64::MAX } else { 0 };
         let matching = self
             .sequences
-            .iter_from(0)
+            .iter_from(from)
             .take_while(|item| item.sequence < before)
-            .filter(|item| {
-                wanted
-                    .as_ref()
-                    .is_none_or(|ids| ids.contains(&item.subject))
-            });
+            .filter(|item| matcher.matches(&self.subjects, item.subject));
         let mut doomed: Vec<u64> = matching.map(|item| item.sequence).collect();
         let keep = usize::try_from(purge.keep.unwrap_or(0)).unwrap_or(usize::MAX);
         doomed.truncate(doomed.len().saturating_sub(keep));
@@ -151,6 +149,7 @@ impl Log {
         let old = std::mem::replace(&mut self.subjects, SubjectTable::new(limit));
         let items: Vec<Item> = self.sequences.iter_from(0).collect();
         self.sequences = Sequences::default();
+        self.forget_met_subjects();
         for item in &items {
             let (subject, _) = self
                 .subjects

@@ -1,22 +1,20 @@
-//! Both stores against a `BTreeMap` that does what the documentation says, slowly.
+//! Both stores, and readers of them, against a naive model.
 
-use std::collections::BTreeMap;
+mod naive;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use self::naive::{Kept, Model, NaiveReader, Put};
 use super::*;
 
 #[derive(Debug, Clone)]
 enum Op {
-    Append {
-        subject: u8,
-        len: usize,
-        id: Option<u8>,
-        rollup: Option<Rollup>,
-        ttl: Option<u64>,
-    },
+    Append(Message),
+    AppendAll(Vec<Message>),
     Delete(u64),
+    Settle(Vec<u64>),
     Purge {
         filter: Option<u8>,
         before: Option<u64>,
@@ -24,7 +22,31 @@ enum Op {
     },
     Advance(u64),
     Limits(Limits),
+    AddReader {
+        filter: u8,
+        start: Option<u64>,
+    },
+    Read {
+        which: usize,
+        messages: usize,
+    },
+    DropReader(usize),
     Reopen,
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    subject: u8,
+    len: usize,
+    id: Option<u8>,
+    rollup: Option<Rollup>,
+    ttl: Option<u64>,
+    /// Sequences left out before it.
+    gap: Option<u64>,
+    no_store: bool,
+    /// Expectations about the last sequence of the subject and of the stream: how far off.
+    of_subject: Option<u64>,
+    of_stream: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,217 +57,7 @@ struct Limits {
     discard_new: bool,
     new_per_subject: bool,
     age: Option<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Kept {
-    subject: String,
-    len: usize,
-    timestamp: u64,
-    expires: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Model {
-    config: StreamConfig,
-    kept: BTreeMap<u64, Kept>,
-    last: u64,
-    ids: BTreeMap<u8, (u64, u64)>,
-}
-
-impl Model {
-    fn size(&self, kept: &Kept) -> u64 {
-        self.config.record_bytes(kept.subject.len(), 0, kept.len)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.kept.values().map(|kept| self.size(kept)).sum()
-    }
-
-    fn of_subject(&self, subject: &str) -> Vec<u64> {
-        let found = self.kept.iter().filter(|(_, kept)| kept.subject == subject);
-        found.map(|(sequence, _)| *sequence).collect()
-    }
-
-    /// The sequence, and whether it is a duplicate; or the name of the refusal.
-    fn append(
-        &mut self,
-        kept: Kept,
-        id: Option<u8>,
-        rollup: Option<Rollup>,
-        now: u64,
-    ) -> Result<(u64, bool), &'static str> {
-        if let Some((sequence, at)) = id.and_then(|id| self.ids.get(&id)).copied()
-            && at + nanos(self.config.duplicate_window) > now
-        {
-            return Ok((sequence, true));
-        }
-        let mates = self.of_subject(&kept.subject);
-        let full = self
-            .config
-            .messages_per_subject_max
-            .is_some_and(|max| mates.len() as u64 >= max);
-        if full && self.config.discard_new_per_subject {
-            return Err("per subject");
-        }
-        let size = self.size(&kept);
-        let bytes_max = self.config.bytes_max.unwrap_or(u64::MAX);
-        if self.config.discard == Discard::New {
-            let freed = if full {
-                self.size(&self.kept[&mates[0]])
-            } else {
-                0
-            };
-            if !full
-                && self
-                    .config
-                    .messages_max
-                    .is_some_and(|max| self.kept.len() as u64 >= max)
-            {
-                return Err("messages");
-            }
-            if self.bytes() + size - freed > bytes_max {
-                return Err("bytes");
-            }
-        } else if size > bytes_max {
-            return Err("bytes");
-        }
-        self.last += 1;
-        let subject = kept.subject.clone();
-        if let Some(id) = id {
-            self.ids.insert(id, (self.last, now));
-        }
-        self.kept.insert(self.last, kept);
-        let last = self.last;
-        match rollup {
-            Some(Rollup::All) => self.kept.retain(|sequence, _| *sequence == last),
-            Some(Rollup::Subject) => self.kept.retain(|s, k| *s == last || k.subject != subject),
-            None => {}
-        }
-        self.trim();
-        Ok((last, false))
-    }
-
-    fn trim(&mut self) {
-        if let Some(max) = self.config.messages_per_subject_max {
-            let subjects: Vec<String> = self
-                .kept
-                .values()
-                .map(|kept| kept.subject.clone())
-                .collect();
-            for subject in subjects {
-                let mates = self.of_subject(&subject);
-                for sequence in &mates[..mates.len().saturating_sub(max as usize)] {
-                    self.kept.remove(sequence);
-                }
-            }
-        }
-        while self
-            .config
-            .messages_max
-            .is_some_and(|max| self.kept.len() as u64 > max)
-            || self.config.bytes_max.is_some_and(|max| self.bytes() > max)
-        {
-            self.kept.pop_first();
-        }
-    }
-
-    fn expire(&mut self, now: u64) {
-        let age = self.config.age_max.map_or(u64::MAX, nanos);
-        self.kept.retain(|_, kept| match kept.expires {
-            Some(u64::MAX) => true,
-            expires => {
-                expires.is_none_or(|at| at > now) && kept.timestamp.saturating_add(age) > now
-            }
-        });
-    }
-
-    fn purge(&mut self, purge: &Purge) -> u64 {
-        let wanted = |sequence: u64, kept: &Kept| {
-            purge.before.is_none_or(|before| sequence < before.0)
-                && purge
-                    .filter
-                    .as_ref()
-                    .is_none_or(|f| f.matches(kept.subject.as_bytes()))
-        };
-        let mut doomed: Vec<u64> = self
-            .kept
-            .iter()
-            .filter(|(s, k)| wanted(**s, k))
-            .map(|(s, _)| *s)
-            .collect();
-        doomed.truncate(
-            doomed
-                .len()
-                .saturating_sub(purge.keep.unwrap_or(0) as usize),
-        );
-        for sequence in &doomed {
-            self.kept.remove(sequence);
-        }
-        doomed.len() as u64
-    }
-
-    async fn check(&self, stream: &Stream) {
-        let state = stream.state();
-        assert_eq!(state.last.0, self.last);
-        assert_eq!(state.messages, self.kept.len() as u64);
-        assert_eq!(state.bytes, self.bytes());
-        let first = match self.kept.keys().next() {
-            Some(first) => *first,
-            None if self.last == 0 => 0,
-            None => self.last + 1,
-        };
-        assert_eq!(state.first.0, first);
-        let read = stream
-            .read(Sequence(0), None, ReadLimit::messages(10_000))
-            .await
-            .unwrap();
-        let read: BTreeMap<u64, Kept> = read
-            .into_iter()
-            .map(|m| (m.sequence.0, self.as_kept(m)))
-            .collect();
-        assert_eq!(read, self.kept);
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        let mut lasts: BTreeMap<String, u64> = BTreeMap::new();
-        for (sequence, kept) in &self.kept {
-            *counts.entry(kept.subject.clone()).or_default() += 1;
-            lasts.insert(kept.subject.clone(), *sequence);
-        }
-        let subjects = stream.subjects(None).into_iter();
-        let subjects: BTreeMap<String, u64> = subjects
-            .map(|(s, n)| (String::from_utf8(s.to_vec()).unwrap(), n))
-            .collect();
-        assert_eq!(subjects, counts);
-        let mut expected: Vec<u64> = lasts.values().copied().collect();
-        expected.sort_unstable();
-        let found = stream.last_per_subject(None).await.unwrap();
-        assert_eq!(
-            found.iter().map(|m| m.sequence.0).collect::<Vec<_>>(),
-            expected
-        );
-        let odd = SubjectPattern::parse("s.1").unwrap();
-        assert_eq!(
-            stream.count(Sequence(3), Some(&odd)),
-            self.of_subject("s.1").iter().filter(|s| **s >= 3).count() as u64
-        );
-    }
-
-    fn as_kept(&self, message: StoredMessage) -> Kept {
-        let expires = self
-            .kept
-            .get(&message.sequence.0)
-            .and_then(|kept| kept.expires);
-        Kept {
-            subject: String::from_utf8(message.subject.to_vec()).unwrap(),
-            len: message.payload.len(),
-            timestamp: message.timestamp,
-            expires,
-        }
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos() as u64
+    marker: Option<u64>,
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -257,15 +69,17 @@ fn limits() -> impl Strategy<Value = Limits> {
         any::<bool>(),
         any::<bool>(),
         small(10..60_u64),
+        small(1..20_u64),
     )
         .prop_map(
-            |(messages, bytes, per_subject, discard_new, new_per_subject, age)| Limits {
+            |(messages, bytes, per_subject, discard_new, new_per_subject, age, marker)| Limits {
                 messages,
                 bytes,
                 per_subject,
                 discard_new,
                 new_per_subject,
                 age,
+                marker,
             },
         )
 }
@@ -282,26 +96,44 @@ fn apply(config: &mut StreamConfig, limits: Limits) {
     config.discard_new_per_subject =
         limits.discard_new && limits.new_per_subject && limits.per_subject.is_some();
     config.age_max = limits.age.map(Duration::from_secs);
+    config.age_marker = limits.marker.map(|ttl| AgeMarker {
+        headers: "NATS/1.0\r\nA: b\r\n\r\n".to_owned(),
+        ttl: Duration::from_secs(ttl),
+    });
     config.duplicate_window = Duration::from_secs(7);
     config.allow_rollup = true;
     config.allow_message_ttl = true;
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let append = (
+fn message() -> impl Strategy<Value = Message> {
+    let seldom = |range| proptest::option::weighted(0.06, range);
+    (
         0..4_u8,
         0..60_usize,
         proptest::option::weighted(0.2, 0..4_u8),
         proptest::option::weighted(0.05, prop_oneof![Just(Rollup::Subject), Just(Rollup::All)]),
         proptest::option::weighted(0.15, prop_oneof![1..40_u64, Just(u64::MAX)]),
+        seldom(0..9000_u64),
+        proptest::bool::weighted(0.05),
+        proptest::option::weighted(0.1, prop_oneof![4 => Just(0_u64), 1 => 1..4_u64]),
+        proptest::option::weighted(0.1, prop_oneof![4 => Just(0_u64), 1 => 1..4_u64]),
     )
-        .prop_map(|(subject, len, id, rollup, ttl)| Op::Append {
-            subject,
-            len,
-            id,
-            rollup,
-            ttl,
-        });
+        .prop_map(
+            |(subject, len, id, rollup, ttl, gap, no_store, of_subject, of_stream)| Message {
+                subject,
+                len,
+                id,
+                rollup,
+                ttl,
+                gap,
+                no_store,
+                of_subject,
+                of_stream,
+            },
+        )
+}
+
+fn op() -> impl Strategy<Value = Op> {
     let purge = (
         proptest::option::of(0..4_u8),
         proptest::option::of(1..40_u64),
@@ -312,81 +144,144 @@ fn op() -> impl Strategy<Value = Op> {
             before,
             keep,
         });
+    let reader = (0..5_u8, proptest::option::weighted(0.6, 0..60_u64))
+        .prop_map(|(filter, start)| Op::AddReader { filter, start });
     prop_oneof![
-        20 => append,
+        18 => message().prop_map(Op::Append),
+        4 => proptest::collection::vec(message(), 0..6).prop_map(Op::AppendAll),
         4 => (1..40_u64).prop_map(Op::Delete),
+        2 => proptest::collection::vec(1..40_u64, 0..6).prop_map(Op::Settle),
         1 => purge,
         3 => (1..15_u64).prop_map(Op::Advance),
         1 => limits().prop_map(Op::Limits),
+        3 => reader,
+        6 => (0..8_usize, 1..6_usize).prop_map(|(which, messages)| Op::Read { which, messages }),
+        1 => (0..8_usize).prop_map(Op::DropReader),
         1 => Just(Op::Reopen),
     ]
 }
 
-async fn run(storage: StorageKind, first: Limits, ops: Vec<Vec<Op>>) {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = HandClock::new();
-    let mut store = StreamStore::open(dir.path(), options(&clock)).unwrap();
-    let mut config = StreamConfig::with_name("M");
-    config.storage = storage;
-    apply(&mut config, first);
-    let mut stream = store.create(config.clone()).await.unwrap();
-    let mut model = Model {
-        config,
-        kept: BTreeMap::new(),
-        last: 0,
-        ids: BTreeMap::new(),
+fn filters(number: u8) -> Vec<SubjectPattern> {
+    let texts: &[&str] = match number {
+        0 => &[],
+        1 => &["s.1"],
+        2 => &["s.*"],
+        3 => &["s.2", "s.0"],
+        _ => &["*.3", "t.>"],
     };
-    for op in ops.into_iter().flatten() {
+    let parsed = texts.iter().map(SubjectPattern::parse);
+    parsed.map(Option::unwrap).collect()
+}
+
+/// The stream, its model, and readers of both.
+struct Beside {
+    dir: tempfile::TempDir,
+    clock: Arc<HandClock>,
+    store: StreamStore,
+    stream: Stream,
+    model: Model,
+    readers: Vec<(Reader, NaiveReader)>,
+}
+
+impl Beside {
+    async fn new(storage: StorageKind, first: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock::new();
+        let store = StreamStore::open(dir.path(), options(&clock)).unwrap();
+        let mut config = StreamConfig::with_name("M");
+        config.storage = storage;
+        apply(&mut config, first);
+        let stream = store.create(config.clone()).await.unwrap();
+        Self {
+            dir,
+            clock,
+            store,
+            stream,
+            model: Model::new(config),
+            readers: Vec::new(),
+        }
+    }
+
+    /// The same message for the model and for the stream.
+    fn translate(&self, message: &Message, model: &Model) -> (Put, Append) {
+        let now = self.clock.now();
+        let subject = format!("s.{}", message.subject);
+        let ttl = message.ttl.map(|seconds| match seconds {
+            u64::MAX => Duration::MAX,
+            seconds => Duration::from_secs(seconds),
+        });
+        let last_of = model.last_of(&subject);
+        let expected = Expected {
+            last_subject_sequence: message.of_subject.map(|off| Sequence(last_of + off)),
+            last_sequence: message.of_stream.map(|off| Sequence(model.last + off)),
+            ..Expected::default()
+        };
+        let place = message.gap.map(|gap| Place {
+            sequence: Sequence(model.last + gap),
+            timestamp: now,
+        });
+        let append = Append {
+            subject: subject.clone().into(),
+            payload: vec![message.subject; message.len].into(),
+            message_id: message.id.map(|id| Bytes::from(vec![id])),
+            expected: expected.clone(),
+            rollup: message.rollup,
+            ttl,
+            place,
+            no_store: message.no_store,
+            ..Append::default()
+        };
+        let kept = Kept {
+            subject,
+            headers: 0,
+            len: message.len,
+            timestamp: now,
+            expires: ttl.map(|ttl| match ttl {
+                Duration::MAX => u64::MAX,
+                ttl => now + naive::nanos(ttl),
+            }),
+            marker: false,
+        };
+        let put = Put {
+            kept,
+            id: message.id,
+            rollup: message.rollup,
+            place: place.map(|place| place.sequence.0),
+            no_store: message.no_store,
+            expected,
+        };
+        (put, append)
+    }
+
+    async fn apply(&mut self, op: Op) {
         match op {
-            Op::Append {
-                subject,
-                len,
-                id,
-                rollup,
-                ttl,
-            } => {
-                let now = clock.now();
-                let ttl = ttl.map(|s| {
-                    if s == u64::MAX {
-                        Duration::MAX
-                    } else {
-                        Duration::from_secs(s)
-                    }
-                });
-                let append = Append {
-                    subject: format!("s.{subject}").into(),
-                    payload: vec![subject; len].into(),
-                    message_id: id.map(|id| Bytes::from(vec![id])),
-                    rollup,
-                    ttl,
-                    ..Append::default()
-                };
-                let expires = ttl.map(|ttl| {
-                    if ttl == Duration::MAX {
-                        u64::MAX
-                    } else {
-                        now + nanos(ttl)
-                    }
-                });
-                let kept = Kept {
-                    subject: format!("s.{subject}"),
-                    len,
-                    timestamp: now,
-                    expires,
-                };
-                let expected = model.append(kept, id, rollup, now);
-                let got = match stream.append(append).await {
-                    Ok(appended) => Ok((appended.sequence.0, appended.duplicate)),
-                    Err(AppendError::MaximumMessages) => Err("messages"),
-                    Err(AppendError::MaximumBytes) => Err("bytes"),
-                    Err(AppendError::MaximumPerSubject) => Err("per subject"),
-                    Err(other) => panic!("{other}"),
-                };
-                assert_eq!(got, expected);
+            Op::Append(message) => {
+                let (put, append) = self.translate(&message, &self.model);
+                let expected = self.model.append(put, self.clock.now());
+                let got = self.stream.append(append).await;
+                let got = got.map(|a| (a.sequence.0, a.duplicate));
+                assert_eq!(got.map_err(name), expected);
             }
+            Op::AppendAll(messages) => self.append_all(&messages).await,
             Op::Delete(sequence) => {
-                let gone = model.kept.remove(&sequence).is_some();
-                assert_eq!(stream.delete(Sequence(sequence)).await.unwrap(), gone);
+                let gone = self.model.kept.remove(&sequence).is_some();
+                let deleted = self.stream.delete(Sequence(sequence)).await;
+                assert_eq!(deleted.unwrap(), gone);
+            }
+            Op::Settle(sequences) => {
+                let kept = &mut self.model.kept;
+                let removed = sequences.iter().filter(|s| kept.remove(s).is_some());
+                let removed = removed.count() as u64;
+                let cursor = Cursor {
+                    ack_floor: Sequence(self.model.last),
+                    ..Cursor::default()
+                };
+                let settle = Settle {
+                    cursor: Some(("c".to_owned(), cursor.clone())),
+                    remove: sequences.into_iter().map(Sequence).collect(),
+                };
+                assert_eq!(self.stream.settle(settle).await.unwrap(), removed);
+                assert_eq!(self.stream.cursor("c").await.unwrap(), Some(cursor));
             }
             Op::Purge {
                 filter,
@@ -398,38 +293,123 @@ async fn run(storage: StorageKind, first: Limits, ops: Vec<Vec<Op>>) {
                     before: before.map(Sequence),
                     keep,
                 };
-                let expected = model.purge(&purge);
-                assert_eq!(stream.purge(purge).await.unwrap(), expected);
+                let expected = self.model.purge(&purge);
+                assert_eq!(self.stream.purge(purge).await.unwrap(), expected);
             }
             Op::Advance(seconds) => {
-                clock.advance(seconds * SECOND);
-                model.expire(clock.now());
-                stream.expire().await.unwrap();
+                self.clock.advance(seconds * SECOND);
+                self.expire().await;
             }
             Op::Limits(limits) => {
-                apply(&mut model.config, limits);
-                stream.update(model.config.clone()).await.unwrap();
-                model.trim();
-                model.expire(clock.now());
-                stream.expire().await.unwrap();
+                apply(&mut self.model.config, limits);
+                let config = self.model.config.clone();
+                self.stream.update(config).await.unwrap();
+                self.model.trim();
+                self.expire().await;
             }
-            Op::Reopen if storage == StorageKind::Disk => {
-                store.shutdown().await;
-                store = StreamStore::open(dir.path(), options(&clock)).unwrap();
-                stream = store.open_all().await.unwrap().remove(0);
-                // Ids of messages that are gone with their block are forgotten.
-                model.ids.clear();
-                let ids = &mut model.ids;
-                for id in 0..4_u8 {
-                    let log = lock(&stream.inner.log);
-                    if let Some(found) = log.find_id(&[id], clock.now()) {
-                        ids.insert(id, found);
-                    }
+            Op::AddReader { filter, start } => {
+                let start = start.map_or(ReaderStart::LastPerSubject, |start| {
+                    ReaderStart::Sequence(Sequence(start))
+                });
+                let reader = self.stream.reader(filters(filter), start);
+                let naive = NaiveReader::new(&self.model, filters(filter), start);
+                self.readers.push((reader, naive));
+            }
+            Op::Read { which, messages } => self.read(which, messages).await,
+            Op::DropReader(which) => {
+                if which < self.readers.len() {
+                    drop(self.readers.remove(which));
                 }
             }
-            Op::Reopen => {}
+            Op::Reopen => self.reopen().await,
         }
-        model.check(&stream).await;
+    }
+
+    async fn append_all(&mut self, messages: &[Message]) {
+        // Expectations refer to the stream as it is within the batch.
+        let mut trial = self.model.clone();
+        let mut puts = Vec::new();
+        let mut appends = Vec::new();
+        for message in messages {
+            let (put, append) = self.translate(message, &trial);
+            let _ = trial.append_all(vec![put.clone()], self.clock.now());
+            puts.push(put);
+            appends.push(append);
+        }
+        let expected = self.model.append_all(puts, self.clock.now());
+        let got = self.stream.append_all(appends).await;
+        let sequences = |all: Vec<Appended>| {
+            let sequences = all.into_iter().map(|appended| appended.sequence.0);
+            sequences.collect::<Vec<_>>()
+        };
+        let named = |(index, error)| (index, name(error));
+        assert_eq!(got.map(sequences).map_err(named), expected);
+    }
+
+    async fn read(&mut self, which: usize, messages: usize) {
+        let Some((reader, naive)) = self.readers.get_mut(which) else {
+            return;
+        };
+        let mut expected = naive.ahead(&self.model);
+        expected.truncate(messages);
+        let read = reader.next(ReadLimit::messages(messages)).await.unwrap();
+        let read: Vec<u64> = read.iter().map(|message| message.sequence.0).collect();
+        assert_eq!(read, expected);
+        naive.read(&self.model, read.len());
+    }
+
+    async fn expire(&mut self) {
+        self.model.expire(self.clock.now());
+        self.stream.expire().await.unwrap();
+    }
+
+    async fn reopen(&mut self) {
+        if self.model.config.storage == StorageKind::Memory {
+            return;
+        }
+        self.readers.clear();
+        self.store.shutdown().await;
+        self.store = StreamStore::open(self.dir.path(), options(&self.clock)).unwrap();
+        self.stream = self.store.open_all().await.unwrap().remove(0);
+        // Ids of messages that are gone with their block are forgotten.
+        self.model.ids.clear();
+        for id in 0..4_u8 {
+            let log = lock(&self.stream.inner.log);
+            if let Some(found) = log.find_id(&[id], self.clock.now()) {
+                self.model.ids.insert(id, found);
+            }
+        }
+    }
+
+    async fn check(&mut self) {
+        self.model.check(&self.stream).await;
+        for (reader, naive) in &mut self.readers {
+            let ahead = naive.ahead(&self.model);
+            assert_eq!(reader.pending(), ahead.len() as u64, "{reader:?} {naive:?}");
+            let next = ahead.first().copied().unwrap_or(u64::MAX);
+            assert!(reader.position().0 <= next);
+        }
+    }
+}
+
+fn name(error: AppendError) -> &'static str {
+    match error {
+        AppendError::MaximumMessages => "messages",
+        AppendError::MaximumBytes => "bytes",
+        AppendError::MaximumPerSubject => "per subject",
+        AppendError::DuplicateId => "duplicate",
+        AppendError::WrongPlace { .. } => "place",
+        AppendError::WrongLastSequence { .. } => "last",
+        AppendError::WrongLastSubjectSequence { .. } => "last of subject",
+        other => panic!("{other}"),
+    }
+}
+
+async fn run(storage: StorageKind, first: Limits, ops: Vec<Vec<Op>>) {
+    let mut beside = Beside::new(storage, first).await;
+    for op in ops.into_iter().flatten() {
+        beside.apply(op).await;
+        beside.check().await;
     }
 }
 
@@ -442,12 +422,12 @@ fn block_on(future: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_streams_do_what_the_model_does(
         first in limits(),
-        ops in proptest::collection::vec(proptest::collection::vec(op(), 1..10), 1..10),
+        ops in proptest::collection::vec(proptest::collection::vec(op(), 1..10), 1..12),
     ) {
         block_on(run(StorageKind::Memory, first, ops));
     }
@@ -455,7 +435,7 @@ proptest! {
     #[test]
     fn disk_streams_do_what_the_model_does(
         first in limits(),
-        ops in proptest::collection::vec(proptest::collection::vec(op(), 1..10), 1..6),
+        ops in proptest::collection::vec(proptest::collection::vec(op(), 1..10), 1..7),
     ) {
         block_on(run(StorageKind::Disk, first, ops));
     }

@@ -28,7 +28,11 @@ async fn reopened(disk: &FaultDisk, clock: &Arc<HandClock>) -> Result<Stream, Er
     Ok(store_on(disk, clock).open_all().await?.remove(0))
 }
 
-async fn created(disk: &FaultDisk, clock: &Arc<HandClock>, config: StreamConfig) -> Stream {
+pub(super) async fn created(
+    disk: &FaultDisk,
+    clock: &Arc<HandClock>,
+    config: StreamConfig,
+) -> Stream {
     store_on(disk, clock).create(config).await.unwrap()
 }
 

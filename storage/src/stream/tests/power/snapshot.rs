@@ -31,7 +31,7 @@ pub(super) struct Content {
 impl Snapshot {
     /// Reads everything there is on the disk.
     pub(super) fn of(disk: &Disk, log: &Log) -> Result<Self, Error> {
-        let items: Vec<_> = log.iter_matching(0, None).collect();
+        let items: Vec<_> = log.iter_matching(0, &[]).collect();
         let mut keys: Vec<u64> = items.iter().map(|item| item.block).collect();
         keys.dedup();
         let records = disk.records(&keys)?;
