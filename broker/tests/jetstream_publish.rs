@@ -426,6 +426,84 @@ async fn one_bad_member_refuses_the_batch() {
         .await;
 }
 
+impl Bench {
+    /// Waits until a stream holds a message of that sequence and gives its text.
+    async fn eventually_stored(&self, stream: &str, sequence: u64) -> Stored {
+        let client = self.server.client("A", &Identity::new("test", "A"));
+        let handle = client.streams().stream(stream).expect("a stream");
+        support::eventually(|| handle.state().last >= Sequence(sequence)).await;
+        self.stored(stream, sequence).await
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_sent_later_and_its_schedule_goes() {
+    let mut bench = Bench::new().await;
+    let config = r#""subjects":["s.>","t.>"],"allow_msg_schedules":true,"allow_msg_ttl":true"#;
+    bench.create("S", config).await;
+    let lines = [
+        "Nats-Schedule: @at 2020-01-01T00:00:00Z",
+        "Nats-Schedule-Target: t.x",
+        "Nats-Schedule-TTL: 5m",
+        "A: b",
+    ];
+    bench
+        .expect("s.a", &lines, "hello", r#"{"stream":"S","seq":1}"#)
+        .await;
+    let made = bench.eventually_stored("S", 2).await;
+    assert_eq!(made.subject, "t.x");
+    assert_eq!(
+        made.headers,
+        "NATS/1.0\r\nA: b\r\nNats-Scheduler: s.a\r\nNats-Schedule-Next: purge\r\nNats-TTL: 5m\r\n\r\n"
+    );
+    assert_eq!(made.payload, "hello");
+    let client = bench.server.client("A", &Identity::new("test", "A"));
+    let stream = client.streams().stream("S").expect("a stream");
+    support::eventually(|| stream.state().messages == 1).await;
+}
+
+#[tokio::test]
+async fn schedules_survive_a_restart() {
+    let mut bench = Bench::new().await;
+    let config = r#""subjects":["s.>","t.>"],"allow_msg_schedules":true"#;
+    let body = format!("{{\"name\":\"S\",{config}}}");
+    bench.request("$JS.API.STREAM.CREATE.S", &[], &body).await;
+    let lines = ["Nats-Schedule: @every 1s", "Nats-Schedule-Target: t.x"];
+    bench
+        .expect("s.a", &lines, "tick", r#"{"stream":"S","seq":1}"#)
+        .await;
+    let bench = bench.reopened().await;
+    let made = bench.eventually_stored("S", 2).await;
+    assert_eq!((&*made.subject, &*made.payload), ("t.x", "tick"));
+    assert!(
+        made.headers.contains("Nats-Schedule-Next: 2"),
+        "{}",
+        made.headers
+    );
+}
+
+#[tokio::test]
+async fn a_newer_message_of_the_subject_ends_its_schedule() {
+    let mut bench = Bench::new().await;
+    let config = r#""subjects":["s.>","t.>"],"allow_msg_schedules":true"#;
+    bench.create("S", config).await;
+    let daily = ["Nats-Schedule: @daily", "Nats-Schedule-Target: t.x"];
+    bench.request("s.a", &daily, "1").await;
+    bench.request("s.a", &daily, "2").await;
+    let info = bench.request("$JS.API.STREAM.INFO.S", &[], "").await;
+    assert!(info.contains("\"messages\":1,"), "{info}");
+    let ended = ["Nats-Scheduler: s.a", "Nats-Schedule-Next: purge"];
+    bench
+        .expect("t.x", &ended, "", r#"{"stream":"S","seq":3}"#)
+        .await;
+    let client = bench.server.client("A", &Identity::new("test", "A"));
+    let stream = client.streams().stream("S").expect("a stream");
+    support::eventually(|| stream.state().messages == 1).await;
+    bench
+        .expect_refused("s.a", &["Nats-Schedule: x"], "", 10189)
+        .await;
+}
+
 #[tokio::test]
 async fn a_thousand_answers_reach_a_thousand_inboxes() {
     let mut bench = Bench::new().await;

@@ -1,11 +1,15 @@
 //! Messages on a stream's subjects, on their way into the stream.
 
+mod schedules;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{Append, AppendError, Appended, Stream};
 use tokio::time::Instant;
 
+use super::config::Timestamp;
 use super::context::AccountContext;
 use super::error::StreamError;
 use super::error_code::{self as code, ApiError};
@@ -14,6 +18,8 @@ use super::publish::atomic::{Abandoned, Batches, Members, Step};
 use super::publish::headers::PublishHeaders;
 use super::publish::outlet::{Follow, Outcome, Outlet};
 use super::publish::rules::Rules;
+use super::publish::schedule::index::Schedules;
+use super::publish::schedule::request::{self, Change};
 use super::publish::watch::{Watch, Watched};
 use crate::delivery::Outgoing;
 
@@ -107,6 +113,7 @@ pub(crate) struct Capture {
     rules: RwLock<Arc<Rules>>,
     outlet: Outlet,
     batches: Mutex<Batches>,
+    schedules: Mutex<Schedules>,
     watch: Watch,
     context: Arc<AccountContext>,
 }
@@ -125,6 +132,7 @@ impl Capture {
             rules: RwLock::new(Arc::new(rules)),
             outlet: Outlet::new(context.account.clone()),
             batches: Mutex::default(),
+            schedules: Mutex::default(),
             watch: Watch::new(&context),
             context,
         })
@@ -190,8 +198,7 @@ impl Capture {
         };
         adjust(&mut append);
         let stored = self.stream.append(append).await?;
-        self.outlet
-            .send(&rules, &follows, &Outcome::Each(vec![Ok(stored.clone())]));
+        self.leave(&rules, &follows, &Outcome::Each(vec![Ok(stored.clone())]));
         Ok(stored)
     }
 
@@ -203,18 +210,20 @@ impl Capture {
         run: &mut Run,
     ) -> Result<(), ApiError> {
         admission::check_size(rules, &message)?;
+        let is_bare = message.headers.is_empty() && !rules.allow_counter && !rules.allow_schedules;
         let reply = message.reply.clone();
-        let append = if message.headers.is_empty() && !rules.allow_counter {
-            admission::plain(rules, message)?
-        } else {
-            let block = message.headers.clone();
-            let headers = PublishHeaders::read(&block);
-            if headers.batch_id.is_some() {
-                return self.take_member(rules, message, &headers, run);
-            }
-            admission::append_from(rules, message, &headers)?
-        };
-        run.push(rules, append, reply);
+        if is_bare {
+            let append = admission::plain(rules, message)?;
+            run.push(rules, append, reply, None);
+            return Ok(());
+        }
+        let block = message.headers.clone();
+        let headers = PublishHeaders::read(&block);
+        if headers.batch_id.is_some() {
+            return self.take_member(rules, message, &headers, run);
+        }
+        let (append, change) = admit(rules, message, &headers)?;
+        run.push(rules, append, reply, change);
         Ok(())
     }
 
@@ -264,9 +273,9 @@ impl Capture {
         for member in members {
             let block = member.headers.clone();
             let headers = PublishHeaders::read(&block);
-            let append = admission::append_from(rules, member, &headers)?;
+            let (append, change) = admit(rules, member, &headers)?;
             checks.check(&headers, &append.subject)?;
-            run.push(rules, append, Bytes::new());
+            run.push(rules, append, Bytes::new(), change);
         }
         if let Some(last) = run.follows.last_mut() {
             last.reply = reply.clone();
@@ -274,9 +283,7 @@ impl Capture {
         let Run { appends, follows } = run;
         let (capture, of) = (self.clone(), rules.clone());
         let done = move |result: Result<Vec<Appended>, (usize, AppendError)>| match result {
-            Ok(stored) => capture
-                .outlet
-                .send(&of, &follows, &Outcome::Whole { id, stored }),
+            Ok(stored) => capture.leave(&of, &follows, &Outcome::Whole { id, stored }),
             Err((_, error)) => capture
                 .outlet
                 .refuse(&of, [(reply, ApiError::from(&error))]),
@@ -295,8 +302,7 @@ impl Capture {
         let done = {
             let (capture, rules, follows) = (self.clone(), rules.clone(), follows.clone());
             move |results| {
-                let outcome = Outcome::Each(results);
-                capture.outlet.send(&rules, &follows, &outcome);
+                capture.leave(&rules, &follows, &Outcome::Each(results));
             }
         };
         if self.stream.submit(appends, done).is_err() {
@@ -307,10 +313,25 @@ impl Capture {
         }
     }
 
+    /// What follows from what was stored or refused.
+    fn leave(self: &Arc<Self>, rules: &Rules, follows: &[Follow], outcome: &Outcome) {
+        if rules.allow_schedules {
+            self.note_schedules(follows, outcome);
+        }
+        self.outlet.send(rules, follows, outcome);
+    }
+
     /// Ends what goes on by itself; what was taken already is stored.
     pub(crate) fn stop(&self) {
         self.watch.stop();
         self.batches().clear();
+    }
+
+    /// When the watch has to come again.
+    fn deadline(&self) -> Option<Instant> {
+        let batches = self.batches().deadline();
+        let schedules = self.schedules().deadline().map(instant);
+        batches.into_iter().chain(schedules).min()
     }
 
     fn advise_abandoned(&self, rules: &Rules, id: &str, reason: Abandoned) {
@@ -322,9 +343,23 @@ impl Capture {
             .send(&subject, kind, || reason.advisory(stream, id));
     }
 
+    fn schedules(&self) -> MutexGuard<'_, Schedules> {
+        self.schedules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn batches(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A time of the wall clock on the clock that timers use.
+fn instant(time: u64) -> Instant {
+    let left = time.saturating_sub(Timestamp::now().0);
+    // A hundred years are for ever; more could overflow the clock.
+    let longest = Duration::from_secs(100 * 365 * 24 * 3600);
+    Instant::now() + Duration::from_nanos(left).min(longest)
 }
 
 impl Watched for Capture {
@@ -334,12 +369,29 @@ impl Watched for Capture {
         for id in abandoned {
             self.advise_abandoned(&rules, &id, Abandoned::Timeout);
         }
-        let next = self.batches().deadline();
-        match next {
-            None if !self.watch.end_if(|| self.batches().deadline().is_none()) => Some(now),
+        self.run_schedules(&rules).await;
+        match self.deadline() {
+            None if !self.watch.end_if(|| self.deadline().is_none()) => Some(now),
             next => next,
         }
     }
+}
+
+/// Turns a message into an append, and says what it does to the schedules.
+fn admit(
+    rules: &Rules,
+    message: Captured,
+    headers: &PublishHeaders<'_>,
+) -> Result<(Append, Option<Change>), ApiError> {
+    let mut append = admission::append_from(rules, message, headers)?;
+    if !rules.allow_schedules && headers.schedule.is_none() {
+        return Ok((append, None));
+    }
+    let change = request::change(rules, headers, &append.subject)?;
+    if matches!(change, Change::Set(_)) {
+        request::store_as_schedule(&mut append);
+    }
+    Ok((append, Some(change)))
 }
 
 impl Run {
@@ -350,13 +402,14 @@ impl Run {
         }
     }
 
-    fn push(&mut self, rules: &Rules, append: Append, reply: Bytes) {
+    fn push(&mut self, rules: &Rules, append: Append, reply: Bytes, change: Option<Change>) {
         let copy = rules.republisher.as_ref().and_then(|republisher| {
             republisher.copy(&append.subject, &append.headers, &append.payload)
         });
         self.follows.push(Follow {
             reply,
             copy: copy.map(Box::new),
+            schedule: change.map(|change| Box::new((append.subject.clone(), change))),
         });
         self.appends.push(append);
     }

@@ -98,6 +98,7 @@ impl StreamHandle {
             router: Mutex::new(Router::new(context.account.clone())),
             context,
         };
+        inner.capture.recover_schedules().await?;
         Ok(Self {
             inner: Arc::new(inner),
         })

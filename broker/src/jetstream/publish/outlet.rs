@@ -11,6 +11,7 @@ use super::answer::Stored;
 use super::counter;
 use super::republish::Copy;
 use super::rules::Rules;
+use super::schedule::request::Change;
 use crate::account::Account;
 use crate::jetstream::error_code::ApiError;
 use crate::proto::headers::Headers;
@@ -24,6 +25,8 @@ pub(crate) struct Follow {
     pub(crate) reply: Bytes,
     /// What is republished.
     pub(crate) copy: Option<Box<Copy>>,
+    /// What becomes of the stream's schedules, and the subject it was stored under.
+    pub(crate) schedule: Option<Box<(Bytes, Change)>>,
 }
 
 /// What became of a batch.

@@ -13,6 +13,8 @@ use crate::transform::Transform;
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) name: String,
+    /// What the stream captures.
+    pub(crate) subjects: Vec<String>,
     pub(crate) answer_head: AnswerHead,
     /// Publishers get no answer, whatever happens.
     pub(crate) no_ack: bool,
@@ -36,6 +38,7 @@ impl Rules {
     pub(crate) fn new(name: &str, domain: Option<&str>) -> Self {
         Self {
             name: name.to_owned(),
+            subjects: Vec::new(),
             answer_head: AnswerHead::new(name, domain),
             no_ack: false,
             is_sealed: false,
@@ -59,6 +62,7 @@ impl Rules {
         // With one message per subject the marker replaces the message, however long that would have lived.
         let markers = config.subject_delete_marker_ttl.positive();
         Self {
+            subjects: config.subjects.clone(),
             no_ack: config.no_ack,
             is_sealed: config.sealed,
             message_bytes_max: u64::try_from(config.max_msg_size)
