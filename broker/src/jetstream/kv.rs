@@ -65,7 +65,9 @@ impl Bucket {
             subjects: vec![format!("$KV.{}.>", self.name)],
             max_msgs_per_subject: self.history.clamp(1, HISTORY_MAX).cast_signed(),
             max_age: self.ttl.unwrap_or_default().into(),
-            max_msg_size: limit(self.value_bytes_max),
+            max_msg_size: self
+                .value_bytes_max
+                .map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX)),
             max_bytes: limit(self.bytes_max),
             storage: self.storage,
             persist_mode: self.persist_mode,

@@ -40,7 +40,9 @@ impl Owner {
         config.max_msgs = limit(stored.messages_max);
         config.max_bytes = limit(stored.bytes_max);
         config.max_age = stored.age_max.map(Nanos::from).unwrap_or_default();
-        config.max_msg_size = limit(stored.message_bytes_max);
+        config.max_msg_size = stored
+            .message_bytes_max
+            .map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
         config.max_msgs_per_subject = limit(stored.messages_per_subject_max);
         config.discard = stored.discard;
         config.discard_new_per_subject = stored.discard_new_per_subject;

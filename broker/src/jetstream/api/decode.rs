@@ -52,7 +52,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, ApiError> {
 /// # Errors
 /// As [`decode`].
 pub(crate) fn from_value<T: DeserializeOwned>(value: Value, strict: bool) -> Result<T, ApiError> {
-    // A list would be taken for the members in their order.
+    // Null is an object without members; a list would be taken for the members in their order.
+    let value = match value {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        value => value,
+    };
     if !value.is_object() {
         return Err(code::INVALID_JSON.with("json: a request is an object"));
     }
@@ -72,7 +76,21 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: Value, strict: bool) -> Res
 }
 
 fn invalid(error: serde_json::Error) -> ApiError {
-    code::INVALID_JSON.with(error)
+    let text = error.to_string();
+    // nats-server's words for a value that is none of an enumeration's.
+    let unknown = text
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.split_once('`'));
+    match unknown {
+        Some((_, rest)) if rest.contains("`s2`") => {
+            code::INVALID_JSON.with("unknown compression algorithm")
+        }
+        Some((value, _)) => {
+            let quoted = format!("{value:?}");
+            code::INVALID_JSON.with(format_args!("can not unmarshal {quoted:?}"))
+        }
+        None => code::INVALID_JSON.with(text),
+    }
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -116,6 +134,18 @@ mod tests {
         let config: StreamConfig = decode_json(b"garbage", true).expect("ignored");
         assert_eq!(config, StreamConfig::default());
         assert!(decode_json::<StreamConfig>(b" {garbage", true).is_err());
+    }
+
+    #[test]
+    fn a_value_that_is_none_of_an_enumeration_is_named() {
+        assert_eq!(
+            refused(r#"{"name":"S","storage":"tape"}"#),
+            r#"invalid JSON: can not unmarshal "\"tape\"""#
+        );
+        assert_eq!(
+            refused(r#"{"name":"S","compression":"zip"}"#),
+            "invalid JSON: unknown compression algorithm"
+        );
     }
 
     #[test]

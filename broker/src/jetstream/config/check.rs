@@ -106,11 +106,12 @@ impl StreamConfig {
         require(self.num_replicas > 0, || {
             code::REPLICAS_COUNT_CANNOT_BE_NEGATIVE.into()
         })?;
+        let mut size = i64::from(self.max_msg_size);
         for (name, limit) in [
             ("max_msgs", &mut self.max_msgs),
             ("max_msgs_per_subject", &mut self.max_msgs_per_subject),
             ("max_bytes", &mut self.max_bytes),
-            ("max_msg_size", &mut self.max_msg_size),
+            ("max_msg_size", &mut size),
             ("max_consumers", &mut self.max_consumers),
         ] {
             require(!pedantic || *limit >= -1, || {
@@ -119,6 +120,9 @@ impl StreamConfig {
             if *limit < 1 {
                 *limit = -1;
             }
+        }
+        if size < 1 {
+            self.max_msg_size = -1;
         }
         Ok(())
     }
@@ -312,5 +316,231 @@ pub(super) fn first_broken(rules: &[(bool, &str)]) -> Result<(), ApiError> {
     match rules.iter().find(|(holds, _)| !holds) {
         Some((_, reason)) => Err(invalid(reason)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A configuration as a client writes it.
+    pub(in crate::jetstream::config) fn config(json: &str) -> StreamConfig {
+        serde_json::from_str(json).expect("a configuration")
+    }
+
+    /// Checks beside streams that are there already.
+    pub(in crate::jetstream::config) fn checked(
+        json: &str,
+        others: &[StreamConfig],
+        pedantic: bool,
+    ) -> Result<StreamConfig, ApiError> {
+        let limits = JetStreamLimits::default();
+        let find = |name: &str| {
+            let found = others.iter().find(|other| other.name == name);
+            found.cloned().map(Arc::new)
+        };
+        config(json).checked(&Checks {
+            limits: &limits,
+            pedantic,
+            find: &find,
+        })
+    }
+
+    #[track_caller]
+    pub(in crate::jetstream::config) fn check_refused(json: &str, err_code: u16, text: &str) {
+        let error = checked(json, &[], false).expect_err("refused");
+        assert_eq!((error.err_code, &*error.description), (err_code, text));
+    }
+
+    #[track_caller]
+    fn check_invalid(json: &str, text: &str) {
+        check_refused(json, 10052, text);
+    }
+
+    #[test]
+    fn item_71_0_minus_1_and_absent_are_equal() {
+        let short = checked(r#"{"name":"S"}"#, &[], false).expect("accepted");
+        let long = r#"{"name":"S","subjects":["S"],"retention":"limits","max_consumers":-1,"max_msgs":0,"max_bytes":-7,
+            "max_age":0,"max_msgs_per_subject":-1,"max_msg_size":0,"discard":"old","storage":"file","num_replicas":1,
+            "duplicate_window":120000000000,"compression":"none","placement":{},"consumer_limits":{}}"#;
+        assert_eq!(checked(long, &[], false), Ok(short.clone()));
+        assert_eq!((short.max_msgs, short.max_msg_size), (-1, -1));
+        assert_eq!(short.subjects, ["S"]);
+    }
+
+    #[test]
+    fn names_with_path_or_subject_characters_are_refused() {
+        let text = r"stream name is required and can not contain '.', '*', '>', '\', '/'";
+        for name in [
+            "",
+            "a.b",
+            "a*",
+            ">",
+            "a b",
+            "a/b",
+            r"a\\b",
+            r"a\tb",
+            r"a\u0000b",
+            "..",
+        ] {
+            check_invalid(&format!(r#"{{"name":"{name}"}}"#), text);
+        }
+        let long = "x".repeat(256);
+        check_invalid(
+            &format!(r#"{{"name":"{long}"}}"#),
+            "stream name is too long, maximum allowed is 255",
+        );
+        checked(r#"{"name":"é-_9"}"#, &[], false).expect("accepted");
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let long = "x".repeat(4097);
+        check_invalid(
+            &format!(r#"{{"name":"S","description":"{long}"}}"#),
+            "stream description is too long, maximum allowed is 4096",
+        );
+        let large = "x".repeat(128 << 10);
+        check_invalid(
+            &format!(r#"{{"name":"S","metadata":{{"k":"{large}"}}}}"#),
+            "stream metadata exceeds maximum size of 131072 bytes",
+        );
+    }
+
+    #[test]
+    fn spans_have_bounds() {
+        for (json, text) in [
+            (r#""max_age":-1"#, "max age can not be negative"),
+            (r#""max_age":1000"#, "max age needs to be >= 100ms"),
+            (
+                r#""duplicate_window":-1"#,
+                "duplicates window can not be negative",
+            ),
+            (
+                r#""duplicate_window":1000"#,
+                "duplicates window needs to be >= 100ms",
+            ),
+            (
+                r#""max_age":1000000000,"duplicate_window":2000000000"#,
+                "duplicates window can not be larger then max age",
+            ),
+        ] {
+            check_invalid(&format!(r#"{{"name":"S",{json}}}"#), text);
+        }
+        let short = checked(r#"{"name":"S","max_age":1000000000}"#, &[], false);
+        let window = short.expect("accepted").duplicate_window;
+        assert_eq!(window, Nanos::from_secs(1));
+    }
+
+    #[test]
+    fn a_server_may_shorten_the_duplicate_window() {
+        let limits = JetStreamLimits {
+            duplicate_window_max: Some(std::time::Duration::from_secs(10)),
+            bytes_max_required: true,
+            ..JetStreamLimits::default()
+        };
+        let checks = Checks {
+            limits: &limits,
+            pedantic: false,
+            find: &|_| None,
+        };
+        let short = config(r#"{"name":"S","max_bytes":10}"#).checked(&checks);
+        assert_eq!(
+            short.expect("accepted").duplicate_window,
+            Nanos::from_secs(10)
+        );
+        let long = config(r#"{"name":"S","max_bytes":10,"duplicate_window":60000000000}"#);
+        assert_eq!(
+            long.checked(&checks).expect_err("refused").description,
+            "duplicates window can not be larger then server limit of 10s"
+        );
+        let unbounded = config(r#"{"name":"S"}"#).checked(&checks);
+        assert_eq!(unbounded.expect_err("refused").err_code, 10113);
+    }
+
+    #[test]
+    fn switches_exclude_and_need_each_other() {
+        for (json, text) in [
+            (
+                r#""deny_purge":true,"allow_rollup_hdrs":true"#,
+                "roll-ups require the purge permission",
+            ),
+            (
+                r#""allow_msg_counter":true,"discard":"new""#,
+                "counter stream cannot use discard new",
+            ),
+            (
+                r#""allow_msg_counter":true,"allow_msg_ttl":true"#,
+                "counter stream cannot use message TTLs",
+            ),
+            (
+                r#""allow_msg_counter":true,"retention":"workqueue""#,
+                "counter stream can only use limits retention",
+            ),
+            (
+                r#""discard_new_per_subject":true"#,
+                "discard new per subject requires discard new policy to be set",
+            ),
+            (
+                r#""discard_new_per_subject":true,"discard":"new""#,
+                "discard new per subject requires max msgs per subject > 0",
+            ),
+            (
+                r#""subject_delete_marker_ttl":1000"#,
+                "subject delete marker TTL must be at least 1 second",
+            ),
+            (
+                r#""allow_msg_schedules":true,"discard":"new""#,
+                "message scheduling cannot use discard new",
+            ),
+            (
+                r#""persist_mode":"async","storage":"memory""#,
+                "async persist mode is only supported on file storage",
+            ),
+            (
+                r#""placement":{"preferred":"x"}"#,
+                "preferred server not permitted in placement",
+            ),
+            (r#""num_replicas":6"#, "maximum replicas is 5"),
+        ] {
+            check_invalid(&format!(r#"{{"name":"S",{json}}}"#), text);
+        }
+        check_refused(
+            r#"{"name":"S","num_replicas":-1}"#,
+            10133,
+            "replicas count cannot be negative",
+        );
+    }
+
+    #[test]
+    fn markers_bring_life_times_and_rollups_with_them() {
+        let json = r#"{"name":"S","subject_delete_marker_ttl":1000000000,"deny_purge":true}"#;
+        let config = checked(json, &[], false).expect("accepted");
+        assert!(config.allow_msg_ttl && config.allow_rollup_hdrs && !config.deny_purge);
+        let pedantic = checked(json, &[], true).expect_err("refused");
+        assert_eq!(pedantic.err_code, 10052);
+    }
+
+    #[test]
+    fn pedantic_puts_nothing_right() {
+        for (json, text) in [
+            (
+                r#""max_msgs":-5"#,
+                "pedantic mode: max_msgs must be set to -1",
+            ),
+            (
+                r#""republish":{"dest":"x.>"}"#,
+                "pedantic mode: republish source can not be empty",
+            ),
+            (
+                r#""max_age":1000000000"#,
+                "pedantic mode: duplicate window cannot be bigger than max age",
+            ),
+        ] {
+            let json = format!(r#"{{"name":"S",{json}}}"#);
+            checked(&json, &[], false).expect("put right");
+            let error = checked(&json, &[], true).expect_err("refused");
+            assert_eq!((error.err_code, &*error.description), (10157, text));
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{PersistMode, StreamConfig, StreamSource};
+use super::{PersistMode, StreamConfig};
 use crate::proto::info::{API_LEVEL, COMPATIBLE_VERSION};
 
 const REQUIRED_LEVEL: &str = "_nats.req.level";
@@ -39,7 +39,6 @@ impl StreamConfig {
 
     /// Level of the API in which the youngest of its settings came.
     fn required_level(&self) -> u32 {
-        let has_consumer = |origin: &StreamSource| origin.consumer.is_some();
         let levels = [
             (
                 self.allow_msg_ttl || !self.subject_delete_marker_ttl.is_zero(),
@@ -52,14 +51,44 @@ impl StreamConfig {
                     || self.persist_mode == PersistMode::Async,
                 2,
             ),
-            (
-                self.allow_batched
-                    || self.mirror.as_ref().is_some_and(has_consumer)
-                    || self.sources.iter().any(has_consumer),
-                4,
-            ),
+            (self.allow_batched, 4),
         ];
         let used = levels.iter().filter(|(is_used, _)| *is_used);
         used.map(|(_, level)| *level).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(change: impl FnOnce(&mut StreamConfig)) -> String {
+        let mut config = StreamConfig::with_name("S");
+        change(&mut config);
+        config.stamped().metadata[REQUIRED_LEVEL].clone()
+    }
+
+    #[test]
+    fn the_youngest_setting_says_which_level_is_needed() {
+        assert_eq!(level(|_| {}), "0");
+        assert_eq!(level(|config| config.allow_msg_ttl = true), "1");
+        assert_eq!(level(|config| config.allow_atomic = true), "2");
+        assert_eq!(
+            level(|config| {
+                config.allow_batched = true;
+                config.allow_msg_ttl = true;
+            }),
+            "4"
+        );
+    }
+
+    #[test]
+    fn item_129_what_clients_send_back_is_dropped() {
+        let mut config = StreamConfig::with_name("S");
+        let stored = config.clone().stamped();
+        config.metadata = stored.metadata.clone();
+        for_answer(&mut config.metadata);
+        assert_eq!(config.metadata.len(), 3);
+        assert_eq!(config.stamped(), stored);
     }
 }

@@ -38,7 +38,7 @@ pub struct StreamConfig {
     /// Most messages per subject; the oldest of the subject makes room, whatever `discard` says.
     pub max_msgs_per_subject: i64,
     /// Largest headers and payload of one message together.
-    pub max_msg_size: i64,
+    pub max_msg_size: i32,
     /// What happens when the stream is full.
     pub discard: Discard,
     /// On disk or in memory. Never changes.
@@ -253,7 +253,7 @@ impl StreamConfig {
         stored.messages_max = limit(self.max_msgs);
         stored.bytes_max = limit(self.max_bytes);
         stored.age_max = self.max_age.positive();
-        stored.message_bytes_max = limit(self.max_msg_size);
+        stored.message_bytes_max = limit(self.max_msg_size.into());
         stored.messages_per_subject_max = limit(self.max_msgs_per_subject);
         stored.discard = self.discard;
         stored.discard_new_per_subject = self.discard_new_per_subject;

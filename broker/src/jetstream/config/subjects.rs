@@ -5,7 +5,6 @@ use super::check::{invalid, require};
 use super::origins::check_mapping;
 use crate::jetstream::error_code::{self as code, ApiError};
 use crate::subject::{self, SubjectFilter};
-use crate::transform::Transform;
 
 /// Subjects of JetStream itself.
 const JETSTREAM: [&str; 3] = ["$JS.>", "$JSC.>", "$NRG.>"];
@@ -93,7 +92,7 @@ impl StreamConfig {
             invalid("stream configuration for republish destination forms a cycle")
         })?;
         require(
-            Transform::parse(&republish.src, &republish.dest).is_ok(),
+            check_mapping(&republish.src, &republish.dest).is_ok(),
             || {
                 invalid(format_args!(
                     "stream configuration for republish with transform from '{}' to '{}' not valid",
@@ -103,5 +102,89 @@ impl StreamConfig {
         )?;
         self.republish = Some(republish);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::jetstream::config::check::tests::{check_refused, checked};
+
+    #[track_caller]
+    fn check(subjects: &str, text: &str) {
+        let json = format!(r#"{{"name":"S","subjects":{subjects}}}"#);
+        match text {
+            "" => drop(checked(&json, &[], false).expect("accepted")),
+            text => check_refused(&json, 10052, text),
+        }
+    }
+
+    #[test]
+    fn subjects_are_valid_and_do_not_overlap() {
+        check(r#"["a.*","b.>"]"#, "");
+        for invalid in [r#"["a..b"]"#, r#"[""]"#, r#"["a b"]"#, r#"["a.>.b"]"#] {
+            check(invalid, "invalid subject");
+        }
+        check(r#"["a","a"]"#, r#"subject "a" overlaps with "a""#);
+        check(
+            r#"["a.*","a.b.>","*.b.*"]"#,
+            r#"subject "a.b.>" overlaps with "*.b.*""#,
+        );
+        check(r#"["a.*","a.b"]"#, r#"subject "a.*" overlaps with "a.b""#);
+    }
+
+    #[test]
+    fn who_captures_the_api_must_not_answer_it() {
+        let api = "subjects that overlap with jetstream api require no-ack to be true";
+        check(
+            r#"[">"]"#,
+            "capturing all subjects requires no-ack to be true",
+        );
+        check(r#"["$JS.>"]"#, api);
+        check(r#"["$JS.API.STREAM.>"]"#, api);
+        check(r#"["$JS.EVENT.>"]"#, "");
+        check(
+            r#"["$SYS.>"]"#,
+            "subjects that overlap with system api require no-ack to be true",
+        );
+        check(r#"["$SYS.ACCOUNT.>"]"#, "");
+        checked(r#"{"name":"S","subjects":[">"],"no_ack":true}"#, &[], false).expect("accepted");
+    }
+
+    #[test]
+    fn transforms_must_be_possible() {
+        check_refused(
+            r#"{"name":"S","subject_transform":{"src":"a..b","dest":"b"}}"#,
+            10155,
+            "stream transform source: invalid subject a..b",
+        );
+        check_refused(
+            r#"{"name":"S","subject_transform":{"src":"a","dest":"b..c"}}"#,
+            10156,
+            "stream transform: invalid mapping destination: invalid transform",
+        );
+        checked(
+            r#"{"name":"S","subject_transform":{"src":"a","dest":""}}"#,
+            &[],
+            false,
+        )
+        .expect("accepted");
+    }
+
+    #[test]
+    fn republished_messages_must_not_come_back() {
+        check_refused(
+            r#"{"name":"S","subjects":["b.>"],"republish":{"src":">","dest":"b.>"}}"#,
+            10052,
+            "stream configuration for republish destination forms a cycle",
+        );
+        check_refused(
+            r#"{"name":"S","subjects":["b.>"],"republish":{"src":"b.*","dest":"c.{{wildcard(3)}}"}}"#,
+            10052,
+            "stream configuration for republish with transform from 'b.*' to 'c.{{wildcard(3)}}' not valid",
+        );
+        let json = r#"{"name":"S","subjects":["a.>"],"republish":{"src":">","dest":">"},
+            "subject_transform":{"src":"a.>","dest":"b.>"}}"#;
+        let republish = checked(json, &[], false).expect("accepted").republish;
+        assert_eq!(republish.expect("there").dest, "b.>");
     }
 }
