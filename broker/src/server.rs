@@ -122,18 +122,20 @@ impl Server {
         let system = Account::new(SYSTEM_ACCOUNT);
         let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let counters: Arc<Counters> = Arc::default();
         let context = Context {
             config: config.jetstream.clone(),
             server_name: config.server_name.clone(),
             tasks: tasks.clone(),
             stop: stop.clone(),
+            counters: counters.clone(),
         };
         let shared = Shared {
             config,
             authenticator,
             stop,
             tasks,
-            counters: Arc::default(),
+            counters,
             nowhere: Account::new(""),
             streams: Registry::new(streams, context),
             server_id: server_id(),

@@ -8,9 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::advisory::Advisories;
+use super::backup::BACKUPS_MAX;
 use super::limits::JetStreamLimits;
 use super::outbox::Outbox;
 use crate::account::Account;
+use crate::monitor::Counters;
 
 /// How JetStream behaves; the defaults are nats-server's.
 #[derive(Debug, Clone)]
@@ -41,6 +43,7 @@ pub(crate) struct Context {
     /// Every task of JetStream belongs to the server.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Shared by all streams of an account.
@@ -53,6 +56,8 @@ pub(crate) struct AccountContext {
     pub(crate) outbox: Outbox,
     /// Room for direct gets that wait for the disk.
     pub(crate) direct_gets: Arc<Semaphore>,
+    /// Room for snapshots and restores.
+    pub(crate) backups: Arc<Semaphore>,
     /// Where tasks run that are started by a publisher outside of it.
     pub(crate) runtime: Handle,
 }
@@ -66,6 +71,7 @@ impl AccountContext {
             advisories: Advisories::new(account.clone(), server.config.domain.clone()),
             outbox: Outbox::new(account.clone()),
             direct_gets: Arc::new(Semaphore::new(server.config.limits.direct_gets_max)),
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             runtime: Handle::current(),
         })
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Nanos, StreamConfig, Timestamp};
 use super::error::StreamError;
+use super::stream::StreamHandle;
 
 /// The broker's part of a stored stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,9 +14,26 @@ pub(crate) struct Owner {
     /// When the stream was made.
     #[serde(default)]
     pub(crate) created: Timestamp,
+    /// It is being restored: what is there is not all yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_partial: bool,
 }
 
 impl Owner {
+    /// A stream that is all there.
+    pub(crate) fn new(config: StreamConfig, created: Timestamp) -> Self {
+        Self {
+            config,
+            created,
+            is_partial: false,
+        }
+    }
+
+    /// What is stored with this stream.
+    pub(crate) fn of(stream: &StreamHandle) -> Self {
+        Self::new(StreamConfig::clone(&stream.config()), stream.created())
+    }
+
     /// What storage is given.
     pub(crate) fn to_storage(&self) -> storage::stream::StreamConfig {
         let text = serde_json::to_string(self).expect("a configuration is plain data");
@@ -84,10 +102,7 @@ mod tests {
         config.max_msgs_per_subject = -1;
         config.max_consumers = -1;
         config.num_replicas = 1;
-        let owner = Owner {
-            config: config.stamped(),
-            created: Timestamp(17),
-        };
+        let owner = Owner::new(config.stamped(), Timestamp(17));
         assert_eq!(Owner::read(&owner.to_storage()).expect("readable"), owner);
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hashbrown::HashMap;
-use storage::stream::{StorageKind, StoreOptions, StreamStore};
+use storage::stream::{StorageKind, StoreOptions, Stream, StreamStore};
 use tokio::sync::watch;
 
 use super::advisory::StreamAction;
@@ -176,6 +176,11 @@ impl AccountStreams {
         let _changes = self.changes.lock().await;
         for stream in self.store.open_all().await? {
             let name = stream.config().name.clone();
+            if Owner::read(&stream.config())?.is_partial {
+                tracing::warn!(stream = name, "a half restored stream is removed");
+                self.store.remove(&name).await?;
+                continue;
+            }
             if self.find(&name).is_none() {
                 let handle = StreamHandle::open(stream, self.context.clone()).await?;
                 handle.start_capture();
@@ -370,15 +375,71 @@ impl AccountStreams {
         self.check_room(&config, None)?;
         self.check_overlap(&config)?;
         let name = config.name.clone();
-        let owner = Owner { config, created };
+        let owner = Owner::new(config, created);
         let stream = self.store.create(owner.to_storage()).await?;
+        self.begin(stream, &name).await
+    }
+
+    /// A stream that is all there begins to work.
+    async fn begin(&self, stream: Stream, name: &str) -> Result<StreamHandle, StreamError> {
         let handle = StreamHandle::open(stream, self.context.clone()).await?;
         handle.start_capture();
-        lock(&self.open).insert(name.clone(), handle.clone());
+        lock(&self.open).insert(name.to_owned(), handle.clone());
         self.arrivals.send_modify(|count| *count += 1);
         handle.origins().start(&handle, &self.this);
-        self.context.advisories.stream(&name, StreamAction::Created);
+        self.context.advisories.stream(name, StreamAction::Created);
         Ok(handle)
+    }
+
+    /// The configuration that a restored stream gets.
+    ///
+    /// # Errors
+    /// It breaks a rule, or there is no room for it.
+    pub(crate) fn restorable(&self, config: StreamConfig) -> Result<StreamConfig, ApiError> {
+        let config = self.checked(config, None, false)?;
+        if config.num_replicas > 1 {
+            return Err(code::STREAM_REPLICAS_NOT_SUPPORTED.into());
+        }
+        self.check_room(&config, None)?;
+        self.check_overlap(&config)?;
+        Ok(config)
+    }
+
+    /// Makes the file of a stream that is being restored. Should the server end before it is whole, it goes at the next
+    /// start.
+    pub(crate) async fn restore_begin(
+        &self,
+        config: StreamConfig,
+        created: Timestamp,
+    ) -> Result<Stream, StreamError> {
+        let owner = Owner {
+            is_partial: true,
+            ..Owner::new(config, created)
+        };
+        Ok(self.store.create(owner.to_storage()).await?)
+    }
+
+    /// A restored stream is whole.
+    pub(crate) async fn restore_finish(
+        &self,
+        stream: &Stream,
+    ) -> Result<StreamHandle, StreamError> {
+        let _changes = self.changes.lock().await;
+        let stored = stream.config();
+        let owner = Owner {
+            is_partial: false,
+            ..Owner::read(&stored)?
+        };
+        // Others may have been made meanwhile.
+        self.check_overlap(&owner.config)?;
+        stream.update(owner.to_storage()).await?;
+        self.begin(stream.clone(), &owner.config.name).await
+    }
+
+    /// What there is of a stream that was being restored goes.
+    pub(crate) async fn restore_abandon(&self, name: &str) -> Result<(), StreamError> {
+        self.store.remove(name).await?;
+        Ok(())
     }
 
     async fn change(

@@ -130,10 +130,7 @@ impl StreamHandle {
     /// # Errors
     /// Storage refuses it or failed; the old one is in force then.
     pub(crate) async fn update(&self, config: StreamConfig) -> Result<(), StreamError> {
-        let owner = Owner {
-            config,
-            created: self.inner.created,
-        };
+        let owner = Owner::new(config, self.inner.created);
         let mut stored = owner.to_storage();
         // Where it began is no more to be changed.
         stored.first_sequence = self.inner.stream.config().first_sequence;

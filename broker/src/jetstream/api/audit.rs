@@ -10,15 +10,17 @@ use crate::session::connection::Connection;
 #[derive(Serialize)]
 struct Audit<'a> {
     server: &'a str,
-    client: Option<ClientPart<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<ClientPart>,
     subject: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     request: &'a str,
     response: &'a str,
 }
 
-#[derive(Serialize)]
-struct ClientPart<'a> {
+/// Who asked.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClientPart {
     start: String,
     host: String,
     id: u64,
@@ -33,7 +35,7 @@ struct ClientPart<'a> {
     ver: String,
     #[serde(skip_serializing_if = "crate::jetstream::config::is_default")]
     rtt: u64,
-    server: &'a str,
+    server: String,
     kind: &'static str,
     client_type: &'static str,
 }
@@ -45,17 +47,20 @@ pub(super) fn publish(asked: Asked<'_>, answer: &Answer) {
     let advisories = &asked.streams.context().advisories;
     advisories.send("ADVISORY.API", "advisory.v1.api_audit", || Audit {
         server,
-        client: request
-            .connection
-            .as_deref()
-            .map(|connection| client(connection, server)),
+        client: client_of(asked),
         subject: String::from_utf8_lossy(&request.subject).into_owned(),
         request: std::str::from_utf8(&request.payload).unwrap_or_default(),
         response: std::str::from_utf8(&answer.body).unwrap_or_default(),
     });
 }
 
-fn client<'a>(connection: &Connection, server: &'a str) -> ClientPart<'a> {
+/// Who asked; `None`: code inside the process.
+pub(super) fn client_of(asked: Asked<'_>) -> Option<ClientPart> {
+    let connection = asked.request.connection.as_deref()?;
+    Some(client(connection, asked.context.server_name.clone()))
+}
+
+fn client(connection: &Connection, server: String) -> ClientPart {
     let profile = connection.profile();
     let profile = profile.as_deref();
     let text = |field: fn(&crate::session::profile::Profile) -> &String| {

@@ -6,7 +6,8 @@
 //! requester hears that nobody responds.
 
 mod account;
-mod audit;
+pub(crate) mod audit;
+mod backup;
 mod consumer;
 pub(crate) mod decode;
 mod direct;

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Asked;
+use super::backup;
 use super::decode::{decode_json, from_value, parse};
 use super::message;
 use super::response::{Answer, Body, Page, answer, success_body};
 use super::stream_info::{StreamInfo, StreamInfoAnswer, info};
 use crate::jetstream::StreamHandle;
 use crate::jetstream::config::StreamConfig;
+use crate::jetstream::context::Context;
 use crate::jetstream::error_code::{self as code, ApiError};
 use crate::jetstream::limits::{DETAILS_PAGE, NAMES_PAGE};
 use crate::subject;
@@ -19,10 +21,19 @@ success_body!(StreamLeaderStepdown, "stream_leader_stepdown");
 success_body!(StreamPeerRemoved, "stream_remove_peer");
 
 #[derive(Debug, Serialize)]
-struct StreamCreated {
+pub(super) struct StreamCreated {
     #[serde(flatten)]
     info: StreamInfo,
     did_create: bool,
+}
+
+impl StreamCreated {
+    pub(super) fn of(server: &Context, stream: &StreamHandle) -> Self {
+        Self {
+            info: StreamInfo::of(server, stream),
+            did_create: true,
+        }
+    }
 }
 
 impl Body for StreamCreated {
@@ -83,6 +94,8 @@ pub(super) async fn answer_call(asked: Asked<'_>, call: &[&str]) -> Option<Answe
         ["PURGE", name] => answer(message::purge(asked, name).await),
         ["MSG", "GET", name] => answer(message::get(asked, name).await),
         ["MSG", "DELETE", name] => answer(message::delete(asked, name).await),
+        ["SNAPSHOT", name] => answer(backup::snapshot(asked, name)),
+        ["RESTORE", name] => answer(backup::restore(asked, name)),
         ["LEADER", "STEPDOWN", _] | ["PEER", "REMOVE", _] => {
             return refusal(call, code::CLUSTER_REQUIRED.into());
         }
@@ -102,6 +115,8 @@ pub(super) fn refusal(call: &[&str], error: ApiError) -> Option<Answer> {
         ["PURGE", _] => answer::<message::StreamPurged>(Err(error)),
         ["MSG", "GET", _] => answer::<message::MessageGot>(Err(error)),
         ["MSG", "DELETE", _] => answer::<message::MessageDeleted>(Err(error)),
+        ["SNAPSHOT", _] => answer::<backup::SnapshotBegun>(Err(error)),
+        ["RESTORE", _] => answer::<backup::RestoreBegun>(Err(error)),
         ["LEADER", "STEPDOWN", _] => answer::<StreamLeaderStepdown>(Err(error)),
         ["PEER", "REMOVE", _] => answer::<StreamPeerRemoved>(Err(error)),
         _ => return None,
@@ -130,17 +145,14 @@ fn config_of(asked: Asked<'_>, name: &str) -> Result<(StreamConfig, bool), ApiEr
 async fn create(asked: Asked<'_>, name: &str) -> Result<StreamCreated, ApiError> {
     let (config, pedantic) = config_of(asked, name)?;
     let stream = asked.streams.create(config, pedantic).await?;
-    Ok(StreamCreated {
-        info: StreamInfo::of(asked, &stream),
-        did_create: true,
-    })
+    Ok(StreamCreated::of(asked.context, &stream))
 }
 
 async fn update(asked: Asked<'_>, name: &str) -> Result<StreamUpdated, ApiError> {
     let (config, pedantic) = config_of(asked, name)?;
     let stream = asked.streams.update(config, pedantic).await?;
     Ok(StreamUpdated {
-        info: StreamInfo::of(asked, &stream),
+        info: StreamInfo::of(asked.context, &stream),
     })
 }
 
@@ -175,7 +187,7 @@ fn list(asked: Asked<'_>) -> Result<StreamList, ApiError> {
     let (streams, request) = listed(asked)?;
     let page = Page::new(streams.len(), request.offset, DETAILS_PAGE);
     let infos = page.of(&streams).iter();
-    let infos = infos.map(|stream| StreamInfo::in_list(asked, stream));
+    let infos = infos.map(|stream| StreamInfo::in_list(asked.context, stream));
     Ok(StreamList {
         page,
         streams: infos.collect(),

@@ -10,6 +10,7 @@ use super::decode::decode_json;
 use super::response::{Body, Page};
 use crate::jetstream::StreamHandle;
 use crate::jetstream::config::{StreamConfig, Timestamp, is_default};
+use crate::jetstream::context::Context;
 use crate::jetstream::error_code::ApiError;
 use crate::jetstream::limits::SUBJECTS_PAGE;
 use crate::jetstream::source::SourceInfo;
@@ -86,19 +87,19 @@ impl State {
 
 impl StreamInfo {
     /// As the answer to a call about this one stream.
-    pub(crate) fn of(asked: Asked<'_>, stream: &StreamHandle) -> Self {
-        let mut info = Self::in_list(asked, stream);
+    pub(crate) fn of(server: &Context, stream: &StreamHandle) -> Self {
+        let mut info = Self::in_list(server, stream);
         crate::jetstream::config::metadata::for_answer(&mut info.config.metadata);
         info
     }
 
     /// As one of many.
-    pub(crate) fn in_list(asked: Asked<'_>, stream: &StreamHandle) -> Self {
+    pub(crate) fn in_list(server: &Context, stream: &StreamHandle) -> Self {
         Self {
             config: StreamConfig::clone(&stream.config()),
             created: stream.created(),
             state: State::of(stream),
-            domain: asked.context.config.domain.clone(),
+            domain: server.config.domain.clone(),
             cluster: None,
             mirror: stream.origins().mirror(),
             sources: stream.origins().sources(),
@@ -131,7 +132,7 @@ struct InfoRequest {
 pub(super) fn info(asked: Asked<'_>, name: &str) -> Result<StreamInfoAnswer, ApiError> {
     let stream = asked.stream(name)?;
     let request: InfoRequest = decode_json(&asked.request.payload, asked.strict())?;
-    let mut info = StreamInfo::of(asked, &stream);
+    let mut info = StreamInfo::of(asked.context, &stream);
     info.cluster = Some(Cluster {
         leader: asked.context.server_name.clone(),
     });
