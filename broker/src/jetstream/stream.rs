@@ -9,7 +9,7 @@ use storage::stream::{
 };
 
 use super::capture::{Capture, Captured};
-use super::config::{StreamConfig, Timestamp};
+use super::config::{Retention, StreamConfig, Timestamp};
 use super::consumer::{Consumers, End, PullConsumer};
 use super::context::AccountContext;
 use super::error::StreamError;
@@ -147,6 +147,9 @@ impl StreamHandle {
         self.inner.consumers.set_retention(self.config().retention);
         if old.subjects != self.config().subjects {
             self.start_capture();
+        }
+        if old.retention == Retention::Limits && self.config().retention == Retention::Interest {
+            self.inner.consumers.sweep(false).await?;
         }
         Ok(())
     }

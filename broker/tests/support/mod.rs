@@ -103,6 +103,18 @@ impl Raw {
         }
     }
 
+    /// The next `len` bytes, whatever they are.
+    pub(crate) async fn bytes(&mut self, len: usize) -> Vec<u8> {
+        while self.seen.len() < len {
+            assert!(
+                self.fill().await > 0,
+                "closed; seen {:?}",
+                String::from_utf8_lossy(&self.seen)
+            );
+        }
+        self.seen.drain(..len).collect()
+    }
+
     /// Exactly these bytes, next.
     #[track_caller]
     pub(crate) fn expect<'a>(&'a mut self, text: &'a str) -> impl Future<Output = ()> + 'a {

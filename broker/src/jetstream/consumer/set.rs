@@ -487,9 +487,9 @@ impl Consumers {
         Some(open)
     }
 
-    /// Removes what no consumer needs: after one has gone, and after a start, when it may be known of an acknowledgement but
+    /// Removes what no consumer needs: after one has gone, when the retention has become interest, and after a start, when it may be known of an acknowledgement but
     /// not of what followed from it.
-    async fn sweep(&self, at_start: bool) -> Result<(), storage::Error> {
+    pub(crate) async fn sweep(&self, at_start: bool) -> Result<(), storage::Error> {
         let retention = *lock(&self.inner.retention);
         let open: Vec<Arc<Consumer>> = lock(&self.inner.open)
             .values()
