@@ -377,6 +377,44 @@ async fn what_nobody_waits_for_goes_when_retention_becomes_interest() {
 }
 
 #[tokio::test]
+async fn item_62_an_interest_stream_keeps_what_somebody_wants() {
+    let mut bench = Bench::new().await;
+    bench
+        .create(json!({"name": "S", "subjects": ["s.*"], "retention": "interest"}))
+        .await;
+    assert_eq!(bench.store("s.a", "", "x").await, 1);
+    let info = bench.ask("STREAM.INFO.S", &Value::Null).await;
+    assert_eq!(info["state"]["messages"], 0);
+    assert_eq!(info["state"]["last_seq"], 1);
+    let consumer = json!({"stream_name": "S",
+        "config": {"durable_name": "C", "ack_policy": "explicit", "filter_subject": "s.b"}});
+    bench.ask("CONSUMER.DURABLE.CREATE.S.C", &consumer).await;
+    assert_eq!(bench.store("s.a", "", "x").await, 2);
+    assert_eq!(bench.store("s.b", "", "x").await, 3);
+    let info = bench.ask("STREAM.INFO.S", &Value::Null).await;
+    assert_eq!(info["state"]["messages"], 1);
+    assert_eq!(info["state"]["first_seq"], 3);
+}
+
+#[tokio::test]
+async fn changed_caps_must_fit_the_consumers_that_are_there() {
+    let mut bench = Bench::new().await;
+    bench.create(json!({"name": "S", "subjects": ["s"]})).await;
+    let consumer = json!({"stream_name": "S",
+        "config": {"durable_name": "C", "ack_policy": "explicit", "max_ack_pending": 50}});
+    bench.ask("CONSUMER.DURABLE.CREATE.S.C", &consumer).await;
+    let update =
+        json!({"name": "S", "subjects": ["s"], "consumer_limits": {"max_ack_pending": 10}});
+    let refused = bench.ask("STREAM.UPDATE.S", &update).await;
+    check_error(
+        &refused,
+        500,
+        10069,
+        "change to limits violates consumers: C",
+    );
+}
+
+#[tokio::test]
 async fn names_never_leave_the_directory() {
     let mut bench = Bench::new().await;
     let answer = bench.create(json!({"name": "a/b"})).await;

@@ -10,6 +10,7 @@ use storage::stream::{Append, AppendError, Appended, Stream};
 use tokio::time::Instant;
 
 use super::config::Timestamp;
+use super::consumer::Consumers;
 use super::context::AccountContext;
 use super::error::StreamError;
 use super::error_code::{self as code, ApiError};
@@ -115,6 +116,7 @@ pub(crate) struct Capture {
     batches: Mutex<Batches>,
     schedules: Mutex<Schedules>,
     watch: Watch,
+    consumers: Consumers,
     context: Arc<AccountContext>,
 }
 
@@ -126,7 +128,12 @@ struct Run {
 }
 
 impl Capture {
-    pub(crate) fn new(stream: Stream, context: Arc<AccountContext>, rules: Rules) -> Arc<Self> {
+    pub(crate) fn new(
+        stream: Stream,
+        consumers: Consumers,
+        context: Arc<AccountContext>,
+        rules: Rules,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stream,
             rules: RwLock::new(Arc::new(rules)),
@@ -134,6 +141,7 @@ impl Capture {
             batches: Mutex::default(),
             schedules: Mutex::default(),
             watch: Watch::new(&context),
+            consumers,
             context,
         })
     }
@@ -197,6 +205,7 @@ impl Capture {
             return Err(ApiError::from(code::ATOMIC_PUBLISH_DISABLED).into());
         };
         adjust(&mut append);
+        self.keep_wanted(&rules, std::slice::from_mut(&mut append));
         let stored = self.stream.append(append).await?;
         self.leave(&rules, &follows, &Outcome::Each(vec![Ok(stored.clone())]));
         Ok(stored)
@@ -280,7 +289,11 @@ impl Capture {
         if let Some(last) = run.follows.last_mut() {
             last.reply = reply.clone();
         }
-        let Run { appends, follows } = run;
+        let Run {
+            mut appends,
+            follows,
+        } = run;
+        self.keep_wanted(rules, &mut appends);
         let (capture, of) = (self.clone(), rules.clone());
         let done = move |result: Result<Vec<Appended>, (usize, AppendError)>| match result {
             Ok(stored) => capture.leave(&of, &follows, &Outcome::Whole { id, stored }),
@@ -292,11 +305,24 @@ impl Capture {
         self.stream.submit_all(appends, done).map_err(overload)
     }
 
+    /// In an interest stream what no consumer wants takes a sequence and is not kept.
+    fn keep_wanted(&self, rules: &Rules, appends: &mut [Append]) {
+        if rules.is_interest {
+            for append in appends {
+                append.no_store = !self.consumers.wants(&append.subject);
+            }
+        }
+    }
+
     fn store(self: &Arc<Self>, rules: &Arc<Rules>, run: Run) {
-        let Run { appends, follows } = run;
+        let Run {
+            mut appends,
+            follows,
+        } = run;
         if appends.is_empty() {
             return;
         }
+        self.keep_wanted(rules, &mut appends);
         // The queue gives appends back where it has no room, but not the completion's part.
         let follows = Arc::new(follows);
         let done = {

@@ -450,6 +450,7 @@ impl AccountStreams {
     ) -> Result<(), StreamError> {
         let old = handle.config();
         let config = self.checked(config, Some(&old), pedantic)?;
+        check_consumer_limits(handle, &config, &old)?;
         self.check_room(&config, Some(&old))?;
         self.check_overlap(&config)?;
         if *old != config {
@@ -512,5 +513,34 @@ impl AccountStreams {
             }
         }
         Ok(())
+    }
+}
+
+/// Consumers that are there already must fit into changed caps.
+fn check_consumer_limits(
+    stream: &StreamHandle,
+    config: &StreamConfig,
+    old: &StreamConfig,
+) -> Result<(), ApiError> {
+    let (new, old) = (&config.consumer_limits, &old.consumer_limits);
+    if new == old {
+        return Ok(());
+    }
+    let mut violated = Vec::new();
+    for consumer in stream.consumers().all() {
+        let theirs = consumer.config();
+        let is_too_long =
+            new.inactive_threshold.0 > 0 && theirs.inactive_threshold > new.inactive_threshold;
+        let is_too_large = new.max_ack_pending > 0 && theirs.max_ack_pending > new.max_ack_pending;
+        if is_too_long || is_too_large {
+            violated.push(consumer.name().to_owned());
+        }
+    }
+    match violated.as_slice() {
+        [] => Ok(()),
+        names => Err(code::STREAM_UPDATE.with(format_args!(
+            "change to limits violates consumers: {}",
+            names.join(", ")
+        ))),
     }
 }

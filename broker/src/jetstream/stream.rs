@@ -83,13 +83,15 @@ impl StreamHandle {
         context: Arc<AccountContext>,
     ) -> Result<Self, StreamError> {
         let owner = Owner::read(&stream.config())?;
+        let consumers = Consumers::open(&stream, &context, &owner.config).await?;
         let inner = Inner {
-            consumers: Consumers::open(&stream, &context, &owner.config).await?,
             capture: Capture::new(
                 stream.clone(),
+                consumers.clone(),
                 context.clone(),
                 Rules::from_config(&owner.config, context.server.config.domain.as_deref()),
             ),
+            consumers,
             config: RwLock::new(Arc::new(owner.config)),
             created: owner.created,
             origins: Origins::default(),

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use storage::stream::{Purge, Sequence, StoredMessage, SubjectPattern};
+use storage::stream::{Purge, Sequence, StorageKind, StoredMessage, SubjectPattern};
 
 use super::Asked;
 use super::decode::{decode, decode_json};
@@ -100,7 +100,10 @@ pub(super) async fn delete(asked: Asked<'_>, name: &str) -> Result<MessageDelete
     if stream.storage().delete(Sequence(request.seq)).await? {
         return Ok(MessageDeleted { success: true });
     }
-    Err(if request.seq > state.last.0 {
+    // In memory nats-server does not look why it is not there.
+    Err(if config.storage == StorageKind::Memory {
+        code::SEQUENCE_NOT_FOUND.with(request.seq)
+    } else if request.seq > state.last.0 {
         code::STREAM_MSG_DELETE_FAILED.with("stream store EOF")
     } else if request.seq > state.first.0 {
         code::SEQUENCE_NOT_FOUND.with(request.seq)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::answer::AnswerHead;
 use super::republish::Republisher;
-use crate::jetstream::config::StreamConfig;
+use crate::jetstream::config::{Retention, StreamConfig};
 use crate::transform::Transform;
 
 /// The rules of one stream.
@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     /// Publishers get no answer, whatever happens.
     pub(crate) no_ack: bool,
     pub(crate) is_sealed: bool,
+    /// What no consumer wants takes a sequence and is not kept.
+    pub(crate) is_interest: bool,
     /// Largest headers and payload of a message together.
     pub(crate) message_bytes_max: Option<u64>,
     pub(crate) allow_life_time: bool,
@@ -42,6 +44,7 @@ impl Rules {
             answer_head: AnswerHead::new(name, domain),
             no_ack: false,
             is_sealed: false,
+            is_interest: false,
             message_bytes_max: None,
             allow_life_time: false,
             life_time_min: None,
@@ -65,6 +68,7 @@ impl Rules {
             subjects: config.subjects.clone(),
             no_ack: config.no_ack,
             is_sealed: config.sealed,
+            is_interest: config.retention == Retention::Interest,
             message_bytes_max: u64::try_from(config.max_msg_size)
                 .ok()
                 .filter(|max| *max > 0),
