@@ -43,6 +43,9 @@ pub(crate) enum TransformError {
     Argument { token: String },
     #[error("invalid mapping destination: wildcard index out of range in {token}: [{index}]")]
     Index { token: String, index: usize },
+    /// The source has no wildcard at all.
+    #[error("invalid mapping destination: wildcard index out of range in {token}")]
+    NoWildcard { token: String },
 }
 
 /// A checked transform.
@@ -96,13 +99,21 @@ impl Transform {
         let wildcards: Vec<usize> = (0..tokens.len())
             .filter(|index| tokens[*index] == "*")
             .collect();
+        let is_literal = wildcards.is_empty() && tokens.last() != Some(&">");
         let mut parts = Vec::new();
         let mut is_open = false;
         for token in destination.split('.') {
             match token {
                 ">" => is_open = true,
                 "*" => return Err(TransformError::Mismatch),
-                token => parts.push(Part::parse(token, &wildcards)?),
+                token => {
+                    let context = Context {
+                        token,
+                        wildcards: &wildcards,
+                        is_literal,
+                    };
+                    parts.push(Part::parse(&context)?);
+                }
             }
         }
         let fixed_tokens = (tokens.last() == Some(&">")).then(|| tokens.len() - 1);
@@ -157,8 +168,8 @@ impl Transform {
 }
 
 impl Part {
-    fn parse(token: &str, wildcards: &[usize]) -> Result<Self, TransformError> {
-        let context = Context { token, wildcards };
+    fn parse(context: &Context<'_>) -> Result<Self, TransformError> {
+        let token = context.token;
         if let Some(number) = token.strip_prefix('$').and_then(|text| text.parse().ok()) {
             return Ok(Self::Wildcard(context.place(number)?));
         }
@@ -204,6 +215,8 @@ impl Part {
 struct Context<'a> {
     token: &'a str,
     wildcards: &'a [usize],
+    /// The source has no wildcard of any kind.
+    is_literal: bool,
 }
 
 impl Context<'_> {
@@ -252,6 +265,10 @@ impl Context<'_> {
             return Err(self.bad_argument());
         };
         let partitions = self.small_number(partitions)?;
+        if self.is_literal {
+            // Whatever is named, the whole subject decides.
+            return Ok(Part::Partition(partitions, None));
+        }
         let places: Result<Vec<usize>, _> = places
             .iter()
             .map(|place| self.place(self.number(place)?))
@@ -287,6 +304,10 @@ impl Context<'_> {
 
     /// Where in the subject the n-th wildcard is. Number 0 is the first token, as there.
     fn place(&self, number: usize) -> Result<usize, TransformError> {
+        if self.is_literal {
+            let token = self.token.to_owned();
+            return Err(TransformError::NoWildcard { token });
+        }
         let Some(index) = number.checked_sub(1) else {
             return Ok(0);
         };
@@ -458,6 +479,7 @@ mod tests {
         check("a.*.>", "y.{{partition(1000)}}.>", "a.b.c.d", "y.701.c.d");
         check("a.*", "x.{{partition(10,1)}}", "a.abcdefgh", "x.7");
         check("a", "b.{{partition(10)}}", "a", "b.0");
+        check("o.bcd", "m.{{partition(1000,7)}}", "o.bcd", "m.497");
         check("a.*", "x.{{partition(0,1)}}", "a.b", "x.0");
         check("a.*", "x.{{random(10)}}", "a.b", "x.9");
         check("a.*", "x.{{random(0)}}", "a.b", "x.0");
@@ -530,6 +552,10 @@ mod tests {
             ("", "invalid transform"),
         ] {
             check_refused("a.*", destination, &format!("{head}{text}"));
+        }
+        for token in ["$1", "$0", "{{wildcard(1)}}", "{{left(1,2)}}"] {
+            let text = format!("{head}wildcard index out of range in {token}");
+            check_refused("a.b", &format!("x.{token}"), &text);
         }
         check_refused("a.>", "b", "invalid subject");
         check_refused("a.*", "b.>", "invalid subject");

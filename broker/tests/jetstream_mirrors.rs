@@ -631,3 +631,88 @@ async fn a_bucket_s_mirror_answers_for_it() {
         "{got}"
     );
 }
+
+#[tokio::test]
+async fn counters_of_several_streams_add_up() {
+    let mut bench = Bench::new().await;
+    for (name, subject) in [("C1", "c1.>"), ("C2", "c2.>")] {
+        let config = json!({"subjects": [subject], "allow_msg_counter": true});
+        bench.create(name, config).await;
+    }
+    bench
+        .create(
+            "SUM",
+            json!({"subjects": ["sum.>"], "allow_msg_counter": true, "sources": [
+                {"name": "C1", "subject_transforms": [{"src": "c1.>", "dest": "sum.>"}]},
+                {"name": "C2", "subject_transforms": [{"src": "c2.>", "dest": "sum.>"}]},
+            ]}),
+        )
+        .await;
+    bench
+        .create("PLAIN", json!({"sources": [{"name": "C1"}]}))
+        .await;
+    for (subject, increment, last) in [
+        ("c1.x", "+5", 1),
+        ("c2.x", "+7", 2),
+        ("c1.x", "-2", 3),
+        ("sum.x", "+100", 4),
+        ("c2.x", "+1", 5),
+    ] {
+        let line = format!("Nats-Incr: {increment}");
+        bench.publish(subject, &[&line], "").await;
+        bench.wait_last("SUM", last).await;
+    }
+    let messages = bench.messages("SUM").await;
+    let values: Vec<&str> = messages.iter().map(|message| &*message.3).collect();
+    let expected = ["5", "12", "10", "110", "111"].map(|sum| format!("{{\"val\":\"{sum}\"}}"));
+    assert_eq!(values, expected);
+    let last = &messages[4].2;
+    assert!(
+        last.starts_with("Nats-Incr: 1\r\nNats-Stream-Source: C2 2 c2.> sum.> c2.x "),
+        "{last}"
+    );
+    assert!(
+        last.ends_with(r#"Nats-Counter-Sources: {"C1":{"c1.x":"3"},"C2":{"c2.x":"8"}}"#),
+        "{last}"
+    );
+    bench.wait_last("PLAIN", 2).await;
+    let plain = bench.messages("PLAIN").await;
+    assert_eq!(plain[1].3, r#"{"val":"3"}"#);
+    assert!(
+        plain[1]
+            .2
+            .starts_with("Nats-Incr: -2\r\nNats-Stream-Source: ")
+    );
+}
+
+#[tokio::test]
+async fn what_an_origin_brings_is_republished_and_moved() {
+    let mut bench = Bench::new().await;
+    bench.create("A", json!({"subjects": ["a.>"]})).await;
+    let config = json!({"mirror": {"name": "A"}, "republish": {"src": ">", "dest": "re.>"},
+        "subject_transform": {"src": "a.*", "dest": "q.$1"}});
+    bench.create("M", config).await;
+    bench.raw.send("SUB re.> 2\r\nSUB q.> 3\r\nPING\r\n").await;
+    bench.raw.expect("PONG\r\n").await;
+    bench.publish("a.1", &[], "x").await;
+    let line = bench.raw.line().await;
+    assert!(line.starts_with("HMSG re.q.1 2 "), "{line}");
+    let mut headers = Vec::new();
+    loop {
+        match bench.raw.line().await {
+            line if line.is_empty() => break,
+            line => headers.push(line),
+        }
+    }
+    assert!(
+        headers.contains(&"Nats-Stream: M".to_owned()),
+        "{headers:?}"
+    );
+    assert!(
+        headers.contains(&"Nats-Subject: q.1".to_owned()),
+        "{headers:?}"
+    );
+    assert_eq!(bench.raw.line().await, "x");
+    bench.wait_last("M", 1).await;
+    assert_eq!(bench.texts("M").await, ["1 q.1 x"]);
+}

@@ -211,6 +211,14 @@ impl Capture {
         Ok(stored)
     }
 
+    /// Publishes again what was stored without a publisher.
+    pub(crate) fn republish(&self, rules: &Rules, follows: &[Follow], stored: Vec<Appended>) {
+        if !follows.is_empty() {
+            let results = stored.into_iter().map(Ok).collect();
+            self.outlet.send(rules, follows, &Outcome::Each(results));
+        }
+    }
+
     /// Admits one message to the run, or to the batch it belongs to.
     fn take(
         self: &Arc<Self>,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::{
-    Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamState, SubjectPattern,
+    Appended, Purge, ReadLimit, Rollup, Sequence, StoredMessage, Stream, StreamState,
+    SubjectPattern,
 };
 
 use super::capture::{Capture, Captured};
@@ -14,6 +15,7 @@ use super::consumer::{Consumers, End, PullConsumer};
 use super::context::AccountContext;
 use super::error::StreamError;
 use super::owner::Owner;
+use super::publish::outlet::Follow;
 use super::publish::rules::Rules;
 use super::source::Origins;
 use crate::interest::subscription::{Sink, Subscription};
@@ -181,6 +183,11 @@ impl StreamHandle {
     /// What publishers and origins are held to at present.
     pub(crate) fn rules(&self) -> Arc<Rules> {
         self.inner.capture.rules()
+    }
+
+    /// Publishes again what an origin brought.
+    pub(crate) fn republish(&self, rules: &Rules, follows: &[Follow], stored: Vec<Appended>) {
+        self.inner.capture.republish(rules, follows, stored);
     }
 
     /// Whether both are the same open stream, and not only of the same name.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use storage::stream::Append;
 
 use super::answer::AnswerHead;
+use super::outlet::Follow;
 use super::republish::Republisher;
 use crate::jetstream::config::{Retention, StreamConfig};
 use crate::transform::Transform;
@@ -89,6 +91,21 @@ impl Rules {
             }),
             ..Self::new(&config.name, domain)
         }
+    }
+
+    /// What follows when messages are stored that nobody waits for: none where nothing is republished.
+    pub(crate) fn follows(&self, appends: &[Append]) -> Vec<Follow> {
+        let Some(republisher) = &self.republisher else {
+            return Vec::new();
+        };
+        let follow = |append: &Append| Follow {
+            reply: Bytes::new(),
+            copy: republisher
+                .copy(&append.subject, &append.headers, &append.payload)
+                .map(Box::new),
+            schedule: None,
+        };
+        appends.iter().map(follow).collect()
     }
 
     /// What a published subject becomes.

@@ -9,6 +9,7 @@ use storage::stream::{Append, Cursor, Place, Rollup, Sequence, StoredMessage};
 use super::header::{STREAM_SOURCE, SourceKey};
 use super::selection::Selection;
 use crate::jetstream::config::StreamConfig;
+use crate::jetstream::publish::counter::Increment;
 use crate::jetstream::publish::headers::PublishHeaders;
 use crate::jetstream::publish::life_time::parse_life_time;
 use crate::jetstream::publish::rules::Rules;
@@ -36,6 +37,8 @@ pub(crate) struct Copying {
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Provenance<'a> {
+    /// The origin's name.
+    pub(crate) stream: &'a str,
     /// Which life of the origin it is.
     pub(crate) life: &'a str,
 }
@@ -59,7 +62,7 @@ impl Copying {
         let headers = PublishHeaders::read(&message.headers);
         let (ttl, raised) = target.life_time(&headers);
         let mut append = Append {
-            subject: target.stored_subject(subject),
+            subject: target.rules.stored_subject(subject),
             headers: self.headers(message, from, raised),
             payload: message.payload.clone(),
             ttl,
@@ -77,6 +80,12 @@ impl Copying {
             Role::Source(_) => {
                 append.message_id = headers.message_id.map(|id| message.headers.slice_ref(id));
             }
+        }
+        if target.rules.allow_counter {
+            // What is no counter has no place among them.
+            let (block, payload) = (&append.headers, &message.payload);
+            let increment = Increment::from_source(block, payload, from.stream, &message.subject)?;
+            append.derive = Some(Arc::new(increment));
         }
         Some(append)
     }
@@ -135,13 +144,6 @@ impl SourceKey {
 }
 
 impl Target {
-    fn stored_subject(&self, subject: Bytes) -> Bytes {
-        let transform = self.rules.transform.as_ref();
-        transform
-            .and_then(|transform| transform.apply(&subject))
-            .unwrap_or(subject)
-    }
-
     /// The life time of a message here, and whether it is raised to that of the stream's markers.
     fn life_time(&self, headers: &PublishHeaders<'_>) -> (Option<Duration>, Option<Duration>) {
         if !self.rules.allow_life_time {
@@ -187,7 +189,10 @@ mod tests {
     use crate::jetstream::config::StreamSource;
     use crate::transform::Transform;
 
-    const FROM: Provenance<'_> = Provenance { life: "LzHP6OoP" };
+    const FROM: Provenance<'_> = Provenance {
+        stream: "A",
+        life: "LzHP6OoP",
+    };
 
     fn message(headers: &str) -> StoredMessage {
         let block = match headers {
@@ -272,6 +277,25 @@ mod tests {
             false,
             "Nats-Stream-Source: O 1 > > o.1 aaaaaaaa\r\nNats-Expected-Stream: A\r\nNats-Rollup: sub",
             "NATS/1.0\r\nNats-Rollup: sub\r\nNats-Stream-Source: A 7 > > a.1 LzHP6OoP\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn among_counters_only_counters_are_copied() {
+        let mut target = target();
+        target.rules = Arc::new(Rules {
+            allow_counter: true,
+            ..Rules::new("T", None)
+        });
+        let copy = copying(false);
+        assert!(copy.append(&message("A: b"), FROM, &target).is_none());
+        let mut counter = message("Nats-Incr: +5");
+        counter.payload = Bytes::from_static(b"{\"val\":\"12\"}");
+        let append = copy.append(&counter, FROM, &target).expect("copied");
+        let made = append.derive.expect("derived").derive(None).expect("made");
+        assert_eq!(
+            String::from_utf8_lossy(&made.headers),
+            "NATS/1.0\r\nNats-Incr: 12\r\nNats-Stream-Source: A 7 > > a.1 LzHP6OoP\r\nNats-Counter-Sources: {\"A\":{\"a.1\":\"12\"}}\r\n\r\n"
         );
     }
 

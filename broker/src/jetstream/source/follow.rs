@@ -244,7 +244,10 @@ impl Follower {
             config: self.target.config(),
             rules: self.target.rules(),
         };
-        let from = Provenance { life: &origin.life };
+        let from = Provenance {
+            stream: &self.source.name,
+            life: &origin.life,
+        };
         let mut end = messages.len();
         let mut refused = None;
         loop {
@@ -260,8 +263,12 @@ impl Follower {
                 return Ok((end, refused));
             };
             last.cursor = self.copying.cursor(&messages[end - 1], from);
+            let follows = target.rules.follows(&appends);
             match self.target.storage().append_all(appends).await {
-                Ok(_) => return Ok((end, refused)),
+                Ok(stored) => {
+                    self.target.republish(&target.rules, &follows, stored);
+                    return Ok((end, refused));
+                }
                 Err((index, error)) => {
                     end = places.get(index).copied().unwrap_or(0);
                     refused = Some(error);
