@@ -128,16 +128,6 @@ impl Transform {
         })
     }
 
-    /// The pattern that subjects must match.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// What they become, as it was configured.
-    pub(crate) fn destination(&self) -> &str {
-        &self.destination
-    }
-
     /// The transformed subject, or `None` where the source does not match.
     pub(crate) fn apply(&self, subject: &[u8]) -> Option<Bytes> {
         self.apply_with(subject, |below| rand::random_range(..below))

@@ -73,7 +73,11 @@ impl Bench {
             _ => format!("HPUB {subject} r.1 {headers} {total}\r\n{block}{payload}\r\n"),
         };
         self.raw.send(command).await;
-        let line = self.raw.line().await;
+        let mut line = self.raw.line().await;
+        while line == "PING" {
+            self.raw.send("PONG\r\n").await;
+            line = self.raw.line().await;
+        }
         if line.starts_with("MSG ") {
             return self.raw.line().await;
         }
@@ -715,4 +719,57 @@ async fn what_an_origin_brings_is_republished_and_moved() {
     assert_eq!(bench.raw.line().await, "x");
     bench.wait_last("M", 1).await;
     assert_eq!(bench.texts("M").await, ["1 q.1 x"]);
+}
+
+#[tokio::test]
+async fn a_work_queue_hands_its_messages_to_the_stream_that_copies_it() {
+    let mut bench = Bench::new().await;
+    let queue = json!({"subjects": ["q.>"], "retention": "workqueue"});
+    bench.create("Q", queue).await;
+    for number in 0..3 {
+        bench.publish(&format!("q.{number}"), &[], "early").await;
+    }
+    bench
+        .create(
+            "S",
+            json!({"sources": [{"name": "Q", "filter_subject": "q.1"}]}),
+        )
+        .await;
+    bench.wait("Q", "/state/messages", json!(2)).await;
+    assert_eq!(bench.texts("S").await, ["1 q.1 early"]);
+    assert_eq!(bench.info("Q").await["state"]["consumer_count"], json!(1));
+    let mut bench = bench.reopened().await;
+    bench.publish("q.1", &[], "late").await;
+    bench.wait("Q", "/state/messages", json!(2)).await;
+    assert_eq!(bench.texts("S").await, ["1 q.1 early", "2 q.1 late"]);
+    bench.delete("S").await;
+    assert_eq!(bench.info("Q").await["state"]["consumer_count"], json!(0));
+    bench.publish("q.1", &[], "kept").await;
+    assert_eq!(bench.info("Q").await["state"]["messages"], json!(3));
+}
+
+#[tokio::test]
+async fn an_interest_stream_keeps_what_all_its_copies_want() {
+    let mut bench = Bench::new().await;
+    let interest = json!({"subjects": ["i.>"], "retention": "interest"});
+    bench.create("I", interest).await;
+    bench
+        .create(
+            "S",
+            json!({"sources": [{"name": "I"}], "max_msgs": 2, "discard": "new"}),
+        )
+        .await;
+    bench.create("M", json!({"mirror": {"name": "I"}})).await;
+    bench.wait("I", "/state/consumer_count", json!(2)).await;
+    for number in 1..=4 {
+        bench.publish("i.x", &[], &format!("m{number}")).await;
+    }
+    bench.wait_last("M", 4).await;
+    bench.wait("S", "/sources/0/lag", json!(2)).await;
+    // S is full: the origin keeps what it has not taken.
+    bench.wait("I", "/state/messages", json!(2)).await;
+    bench.purge("S").await;
+    bench.wait("I", "/state/messages", json!(0)).await;
+    bench.wait_last("S", 4).await;
+    assert_eq!(bench.texts("M").await.len(), 4);
 }

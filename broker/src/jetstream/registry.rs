@@ -353,7 +353,7 @@ impl AccountStreams {
             return Ok(false);
         };
         self.arrivals.send_modify(|count| *count += 1);
-        handle.origins().stop().await;
+        handle.origins().end(name, self).await;
         handle.stop(End::Deleted).await;
         let is_removed = self.store.remove(name).await?;
         self.context.advisories.stream(name, StreamAction::Deleted);
@@ -454,7 +454,7 @@ impl AccountStreams {
         self.check_room(&config, Some(&old))?;
         self.check_overlap(&config)?;
         if *old != config {
-            handle.origins().release(&config).await;
+            handle.origins().release(&config, self).await;
             let updated = handle.update(config).await;
             handle.origins().start(handle, &self.this);
             updated?;

@@ -93,6 +93,22 @@ impl Machine {
         }
     }
 
+    /// Messages were copied to the stream that this consumer stands for, without a delivery: they are done with.
+    pub(super) fn pass(&mut self, now: Nanos, sequences: &[u64]) {
+        for sequence in sequences.iter().copied() {
+            if sequence <= self.delivered.stream {
+                // A client has pulled it in between.
+                self.done(now, sequence);
+                continue;
+            }
+            self.delivered.consumer += 1;
+            self.delivered.stream = sequence;
+            self.delivered.last_active = now;
+            self.settle(sequence);
+        }
+        self.move_floor(Some(now));
+    }
+
     fn nak(&mut self, now: Nanos, place: &super::ack::Place, delay: Option<Nanos>) {
         let Some(entry) = self.pending.get(place.sequence).copied() else {
             return;

@@ -192,6 +192,17 @@ impl Consumer {
         self.reopen();
     }
 
+    /// Notes what was copied to the stream that this consumer stands for; `is_all`: there is no more for now.
+    pub(crate) fn pass(&self, sequences: &[u64], is_all: bool) {
+        self.machine().pass(self.clock.now(), sequences);
+        if is_all {
+            // So that nothing of it counts as unread.
+            self.reopen();
+        } else {
+            self.wake.notify_one();
+        }
+    }
+
     fn reopen(&self) {
         self.reopens.store(true, Ordering::Release);
         self.wake.notify_one();

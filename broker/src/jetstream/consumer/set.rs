@@ -90,15 +90,20 @@ impl Siblings {
         let Some(inner) = self.inner.upgrade() else {
             return Vec::new();
         };
-        match *lock(&inner.retention) {
-            Retention::Limits => return Vec::new(),
-            Retention::WorkQueue => return settled.iter().copied().map(Sequence).collect(),
-            Retention::Interest => {}
+        let retention = *lock(&inner.retention);
+        let has_say = |other: &Arc<Consumer>| match retention {
+            Retention::Limits => false,
+            // A message of a work queue is for one consumer, and for every stream that copies the queue.
+            Retention::WorkQueue => other.config().sourcing,
+            Retention::Interest => true,
+        };
+        if retention == Retention::Limits {
+            return Vec::new();
         }
         let others: Vec<Arc<Consumer>> = lock(&inner.open)
             .values()
             .map(|open| open.consumer.clone())
-            .filter(|other| !Arc::ptr_eq(other, own))
+            .filter(|other| !Arc::ptr_eq(other, own) && has_say(other))
             .collect();
         let is_needed = |sequence: u64| {
             if others.is_empty() {

@@ -9,14 +9,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use storage::stream::{AppendError, ReadLimit, Reader, ReaderStart, Sequence, StoredMessage};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::claim::Claim;
 use super::copy::{Copying, Provenance, Role, Target, skip_to};
 use super::header::life_id;
 use super::position::{self, Begin};
 use super::progress::Progress;
 use crate::jetstream::StreamHandle;
-use crate::jetstream::config::StreamSource;
+use crate::jetstream::config::{Retention, StreamSource};
 use crate::jetstream::error_code::{self as code, ApiError};
 use crate::jetstream::registry::AccountStreams;
 
@@ -35,16 +36,18 @@ pub(super) struct Follower {
     pub(super) target: StreamHandle,
     pub(super) streams: Weak<AccountStreams>,
     pub(super) progress: Arc<Progress>,
+    /// The stream has another configuration: what did not fit may fit now.
+    pub(super) reconfigured: Arc<Notify>,
 }
 
 /// Why copying ends.
 enum End {
-    /// The origin is gone, or another stream has its name.
-    OriginGone,
+    /// The origin is gone, or is another one, or keeps its messages in another way: it is looked for again.
+    Detached,
     /// The stream is being closed.
     TargetClosed,
     /// Storage of either failed.
-    Failed(storage::Error),
+    Failed(ApiError),
 }
 
 /// What becomes of a message that the stream refuses.
@@ -62,6 +65,8 @@ enum Refused {
 struct Origin {
     handle: StreamHandle,
     life: String,
+    /// Where the origin keeps messages only while somebody wants them.
+    claim: Option<Claim>,
 }
 
 impl Follower {
@@ -84,9 +89,14 @@ impl Follower {
                 continue;
             };
             let life = life_id(handle.created());
-            let ended = self.copy(Origin { handle, life }, &mut arrivals).await;
+            let origin = Origin {
+                handle,
+                life,
+                claim: None,
+            };
+            let ended = self.copy(origin, &mut arrivals).await;
             match ended {
-                Err(End::OriginGone) => {}
+                Err(End::Detached) => {}
                 Err(End::TargetClosed) => return,
                 Err(End::Failed(error)) => self.failed(error).await,
                 Ok(never) => match never {},
@@ -94,25 +104,21 @@ impl Follower {
         }
     }
 
-    async fn failed(&self, error: storage::Error) {
+    async fn failed(&self, error: ApiError) {
         let stream = &self.target.config().name;
         let origin = &self.source.name;
-        tracing::warn!(
-            stream,
-            origin,
-            error = &error as &dyn std::error::Error,
-            "copying stopped"
-        );
-        self.progress.blocked(error.into());
+        tracing::warn!(stream, origin, %error, "copying stopped");
+        self.progress.blocked(error, None);
         tokio::time::sleep(PAUSE).await;
     }
 
     async fn copy(
         &self,
-        origin: Origin,
+        mut origin: Origin,
         arrivals: &mut watch::Receiver<u64>,
     ) -> Result<std::convert::Infallible, End> {
         let start = self.start(&origin).await?;
+        origin.claim = self.claim(&origin, start).await?;
         let patterns = self.copying.selection.patterns();
         let storage = origin.handle.storage();
         let mut reader = storage.reader(patterns, ReaderStart::Sequence(start));
@@ -130,9 +136,12 @@ impl Follower {
                     () = reader.changed() => {}
                     changed = arrivals.changed() => {
                         if changed.is_err() || !self.is_current(&origin) {
-                            return Err(End::OriginGone);
+                            return Err(End::Detached);
                         }
                     }
+                }
+                if origin.claim.is_none() && origin.handle.config().retention != Retention::Limits {
+                    return Err(End::Detached);
                 }
                 continue;
             }
@@ -152,8 +161,8 @@ impl Follower {
     async fn read(&self, origin: &Origin, reader: &mut Reader) -> Result<Vec<StoredMessage>, End> {
         let read = reader.next(BATCH).await;
         read.map_err(|error| match self.is_current(origin) {
-            true => End::Failed(error),
-            false => End::OriginGone,
+            true => End::Failed(error.into()),
+            false => End::Detached,
         })
     }
 
@@ -164,6 +173,17 @@ impl Follower {
         found.is_some_and(|found| found.is_same(&origin.handle))
     }
 
+    /// Has the origin keep what is to be copied from `start` on, if it would not by itself.
+    async fn claim(&self, origin: &Origin, start: Sequence) -> Result<Option<Claim>, End> {
+        let target = &self.target.config().name;
+        let Copying { selection, role } = &self.copying;
+        let staked = Claim::stake(&origin.handle, target, role, selection, start).await;
+        staked.map_err(|error| match self.is_current(origin) {
+            true => End::Failed(error),
+            false => End::Detached,
+        })
+    }
+
     /// The sequence at which to read on.
     async fn start(&self, origin: &Origin) -> Result<Sequence, End> {
         let target = self.target.storage();
@@ -171,7 +191,7 @@ impl Follower {
             Role::Mirror => Some(target.state().last).filter(|last| *last > Sequence::NONE),
             Role::Source(key) => {
                 let copied = position::copied_last(target, key, &origin.life).await;
-                copied.map_err(End::Failed)?
+                copied.map_err(|error| End::Failed(error.into()))?
             }
         };
         if let Some(last) = copied {
@@ -215,20 +235,24 @@ impl Follower {
                     self.report_left_out(&rest[0], &error);
                     rest = &rest[1..];
                 }
-                Refused::Wait => {
-                    self.progress.blocked(ApiError::from(&error));
-                    match &mut room {
-                        // Room that was made before this was there to see it is found by the next try.
-                        None => room = Some(self.changes_of_target()),
-                        Some(room) => room.changed().await,
+                Refused::Wait => match &mut room {
+                    // Room that was made before this was there to see it is found by the next try.
+                    None => room = Some(self.room()),
+                    Some(room) => {
+                        let first = rest[0].sequence;
+                        self.wait_for_room(origin, first, &error, room).await;
                     }
-                }
+                },
                 Refused::Pause => {
-                    self.progress.blocked(ApiError::from(&error));
+                    self.progress.blocked(ApiError::from(&error), None);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Refused::Close => return Err(End::TargetClosed),
             }
+        }
+        if let Some(claim) = &origin.claim {
+            let copied = batch.iter().map(|message| message.sequence.0);
+            claim.let_go(&copied.collect::<Vec<_>>(), lag == 0);
         }
         Ok(())
     }
@@ -263,6 +287,12 @@ impl Follower {
                 return Ok((end, refused));
             };
             last.cursor = self.copying.cursor(&messages[end - 1], from);
+            if target.config.retention == Retention::Interest {
+                let consumers = self.target.consumers();
+                for append in &mut appends {
+                    append.no_store = !consumers.wants(&append.subject);
+                }
+            }
             let follows = target.rules.follows(&appends);
             match self.target.storage().append_all(appends).await {
                 Ok(stored) => {
@@ -277,21 +307,38 @@ impl Follower {
         }
     }
 
-    /// Something that resolves when messages of the stream go, or its limits change.
-    fn changes_of_target(&self) -> Reader {
-        let last = Sequence(u64::MAX);
-        let start = ReaderStart::Sequence(last);
+    /// Waits for what may let the message `first` in, and counts meanwhile what gathers behind it.
+    async fn wait_for_room(
+        &self,
+        origin: &Origin,
+        first: Sequence,
+        error: &AppendError,
+        room: &mut Reader,
+    ) {
+        let patterns = self.copying.selection.patterns();
+        let start = ReaderStart::Sequence(first);
+        let mut behind = origin.handle.storage().reader(patterns, start);
+        loop {
+            let lag = behind.pending();
+            self.progress.blocked(ApiError::from(error), Some(lag));
+            tokio::select! {
+                () = room.changed() => return,
+                () = self.reconfigured.notified() => return,
+                () = behind.changed() => {}
+            }
+        }
+    }
+
+    /// Something that resolves when messages of the stream go: all of them are ahead of it.
+    fn room(&self) -> Reader {
+        let start = ReaderStart::Sequence(Sequence(1));
         self.target.storage().reader(Vec::new(), start)
     }
 
     fn end_of(&self, error: AppendError) -> End {
         match error {
             AppendError::Closed => End::TargetClosed,
-            error => {
-                let path = self.target.config().name.clone().into();
-                let reason = error.to_string();
-                End::Failed(storage::Error::WritesStopped { path, reason })
-            }
+            error => End::Failed(ApiError::from(&error)),
         }
     }
 

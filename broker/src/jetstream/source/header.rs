@@ -89,7 +89,7 @@ fn any_if_empty(subject: &str) -> &str {
 }
 
 /// Eight letters and digits of a text's SHA-256: nats-server's short hash.
-fn hash(text: &str) -> String {
+pub(super) fn hash(text: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let digest = Sha256::digest(text.as_bytes());
     let digits = digest.iter().take(8);

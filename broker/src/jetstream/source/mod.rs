@@ -9,6 +9,7 @@
 //! - a message that does not fit holds up its origin until there is room: nothing is left out silently;
 //! - no message comes back to a stream that it has been in.
 
+mod claim;
 mod copy;
 mod cycle;
 mod follow;
@@ -23,6 +24,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +61,7 @@ struct Origin {
     source: StreamSource,
     is_mirror: bool,
     progress: Arc<Progress>,
+    reconfigured: Arc<Notify>,
     task: Option<Task>,
 }
 
@@ -71,7 +74,7 @@ struct Task {
 impl Origins {
     /// Ends what `config` has no more, before it comes into force: a mirror that becomes a stream of its own must not be
     /// written to by both.
-    pub(crate) async fn release(&self, config: &StreamConfig) {
+    pub(crate) async fn release(&self, config: &StreamConfig, streams: &AccountStreams) {
         let wanted = wanted(config);
         let is_kept = |origin: &Origin| {
             !config.sealed && wanted.contains(&(&origin.source, origin.is_mirror))
@@ -82,7 +85,13 @@ impl Origins {
             *origins = kept;
             released
         };
-        join(released).await;
+        give_up(&config.name, released, streams).await;
+    }
+
+    /// Ends all tasks of a stream that is removed.
+    pub(crate) async fn end(&self, target: &str, streams: &AccountStreams) {
+        let all = std::mem::take(&mut *self.lock());
+        give_up(target, all, streams).await;
     }
 
     /// Starts what the configuration of the stream has and is not there yet; the rest goes on undisturbed.
@@ -93,14 +102,17 @@ impl Origins {
         for (source, is_mirror) in wanted(&config) {
             let known = before.iter().position(|origin| origin.source == *source);
             let origin = known.map(|index| before.swap_remove(index));
+            if let Some(known) = &origin {
+                known.reconfigured.notify_one();
+            }
             origins.push(origin.unwrap_or_else(|| start(source, is_mirror, target, streams)));
         }
     }
 
-    /// Ends all tasks and waits for them.
+    /// Ends all tasks of a stream that closes. What it has not copied yet is kept for it.
     pub(crate) async fn stop(&self) {
-        let all = std::mem::take(&mut *self.lock());
-        join(all).await;
+        let mut all = std::mem::take(&mut *self.lock());
+        join(&mut all).await;
     }
 
     /// What stream info says about the mirror.
@@ -134,6 +146,13 @@ fn wanted(config: &StreamConfig) -> Vec<(&StreamSource, bool)> {
     mirror.chain(sources).collect()
 }
 
+fn role(source: &StreamSource, is_mirror: bool) -> Role {
+    match is_mirror {
+        true => Role::Mirror,
+        false => Role::Source(SourceKey::new(source)),
+    }
+}
+
 /// Starts copying. An origin in another domain is out of reach of a single server: it is shown and never active. A sealed
 /// stream takes nothing any more.
 fn start(
@@ -143,10 +162,8 @@ fn start(
     streams: &Weak<AccountStreams>,
 ) -> Origin {
     let progress = Arc::new(Progress::default());
-    let role = match is_mirror {
-        true => Role::Mirror,
-        false => Role::Source(SourceKey::new(source)),
-    };
+    let reconfigured = Arc::new(Notify::new());
+    let role = role(source, is_mirror);
     let domain = target.context().server.config.domain.as_deref();
     let is_copied = local(source, domain) && !target.config().sealed;
     let selection = Selection::new(source).ok().filter(|_| is_copied);
@@ -157,6 +174,7 @@ fn start(
             target: target.clone(),
             streams: streams.clone(),
             progress: progress.clone(),
+            reconfigured: reconfigured.clone(),
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -169,15 +187,27 @@ fn start(
         source: source.clone(),
         is_mirror,
         progress,
+        reconfigured,
         task,
     }
 }
 
-async fn join(origins: Vec<Origin>) {
-    let tasks: Vec<Task> = origins
-        .into_iter()
-        .filter_map(|origin| origin.task)
-        .collect();
+/// Ends tasks; their origins need not keep anything for them any more.
+async fn give_up(target: &str, mut origins: Vec<Origin>, streams: &AccountStreams) {
+    join(&mut origins).await;
+    for Origin {
+        source, is_mirror, ..
+    } in &origins
+    {
+        if let Some(origin) = streams.find(&source.name) {
+            claim::give_up(&origin, target, &role(source, *is_mirror)).await;
+        }
+    }
+}
+
+async fn join(origins: &mut [Origin]) {
+    let tasks = origins.iter_mut();
+    let tasks: Vec<Task> = tasks.filter_map(|origin| origin.task.take()).collect();
     for task in &tasks {
         task.stop.cancel();
     }

@@ -89,9 +89,11 @@ impl Progress {
         figures.error = None;
     }
 
-    /// Copying stands still until something changes here.
-    pub(crate) fn blocked(&self, error: ApiError) {
-        self.lock().error = Some(error);
+    /// Copying stands still until something changes; `lag`: what waits, where that is known.
+    pub(crate) fn blocked(&self, error: ApiError, lag: Option<u64>) {
+        let mut figures = self.lock();
+        figures.error = Some(error);
+        figures.lag = lag.unwrap_or(figures.lag);
     }
 
     /// What stream info shows; a mirror says no sequence.
@@ -166,7 +168,7 @@ mod tests {
             r#"{"name":"A","lag":2,"seq":3,"active":7,"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#,
         );
         progress.attached(2);
-        progress.blocked(code::STREAM_STORE_FAILED.with("maximum messages exceeded"));
+        progress.blocked(code::STREAM_STORE_FAILED.with("no room"), Some(9));
         progress.copied(5, 0);
         check(
             &progress,

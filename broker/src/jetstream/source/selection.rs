@@ -43,15 +43,19 @@ impl Selection {
         Ok(Self(rules.collect::<Result<_, TransformError>>()?))
     }
 
-    /// What a reader of the origin has to look for; empty: everything.
-    pub(crate) fn patterns(&self) -> Vec<SubjectPattern> {
+    /// Which subjects are copied; empty: all.
+    pub(crate) fn filters(&self) -> Vec<String> {
         if self.0.iter().any(|rule| is_everything(&rule.filter)) {
             return Vec::new();
         }
-        let filters = self.0.iter();
-        filters
-            .filter_map(|rule| SubjectPattern::parse(&rule.filter))
-            .collect()
+        self.0.iter().map(|rule| rule.filter.clone()).collect()
+    }
+
+    /// What a reader of the origin has to look for; empty: everything.
+    pub(crate) fn patterns(&self) -> Vec<SubjectPattern> {
+        let filters = self.filters();
+        let patterns = filters.iter();
+        patterns.filter_map(SubjectPattern::parse).collect()
     }
 
     /// The subject under which a message is stored; `None`: it is not copied.
