@@ -22,7 +22,7 @@ use crate::jetstream::publish::schedule::request::Change;
 const DUE_MAX: usize = 1000;
 /// Messages that are read at a time when a stream opens.
 const READ_MAX: usize = 1000;
-/// When a message that could not be stored is tried again, in nanoseconds.
+/// When a schedule that could not be removed is tried again, in nanoseconds.
 const RETRY: u64 = 1_000_000_000;
 
 impl Capture {
@@ -119,29 +119,46 @@ impl Capture {
                 }
             }
         }
-        let results = self.store_and_wait(rules, run).await;
+        ended.extend(
+            made.iter()
+                .filter(|due| due.is_once)
+                .map(|due| due.sequence),
+        );
+        // The removal is queued behind the messages and shares their commit: nobody sees one without the other, and a power
+        // cut takes both or none.
+        let store = self.store_and_wait(rules, run);
+        let (results, removed) = tokio::join!(store, self.remove_ended(ended));
         for (due, result) in made.into_iter().zip(results) {
-            match result {
-                Ok(_) if due.is_once => ended.push(due.sequence),
-                Err(_) if due.is_once => self.try_again(&due),
-                _ => {}
+            if let Err(error) = result {
+                tracing::warn!(
+                    stream = rules.name,
+                    subject = %String::from_utf8_lossy(&due.subject),
+                    error = &error as &dyn std::error::Error,
+                    "scheduled message not stored"
+                );
+            }
+            if let Err(error) = &removed
+                && due.is_once
+            {
+                tracing::warn!(
+                    stream = rules.name,
+                    error = error as &dyn std::error::Error,
+                    "schedule that has ended not removed"
+                );
+                self.try_again(&due);
             }
         }
+    }
+
+    async fn remove_ended(&self, ended: Vec<u64>) -> Result<(), storage::Error> {
         if ended.is_empty() {
-            return;
+            return Ok(());
         }
         let settle = Settle {
             remove: ended.into_iter().map(Sequence).collect(),
             ..Settle::default()
         };
-        if let Err(error) = self.stream.settle(settle).await {
-            // It is there still and will be found again when the stream opens.
-            tracing::warn!(
-                stream = rules.name,
-                error = &error as &dyn std::error::Error,
-                "schedule that has ended not removed"
-            );
-        }
+        self.stream.settle(settle).await.map(drop)
     }
 
     /// Makes the message of one schedule. False: the schedule is there no more.
@@ -195,7 +212,7 @@ impl Capture {
         }
     }
 
-    /// What is due only once and could not be stored is not forgotten.
+    /// What is due only once and is still there, such as on a full disk, is not forgotten.
     fn try_again(&self, due: &Due) {
         let now = Timestamp::now().0;
         let later = Expression::At(now.saturating_add(RETRY));

@@ -156,10 +156,16 @@ fn expected(headers: &PublishHeaders<'_>) -> Result<Expected, ApiError> {
     if pattern.is_some() && last_subject_sequence.is_none() {
         return Err(code::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_INVALID.into());
     }
+    let last_subject_filter = pattern.and_then(SubjectPattern::parse);
+    // What is no pattern matches nothing, and nothing has the last sequence 0.
+    let matches_nothing = pattern.is_some() && last_subject_filter.is_none();
+    if matches_nothing && last_subject_sequence != Some(Sequence::NONE) {
+        return Err(code::STREAM_WRONG_LAST_SEQUENCE.with(0));
+    }
     Ok(Expected {
         last_sequence: headers.expected_last_sequence.map(sequence),
-        last_subject_sequence,
-        last_subject_filter: pattern.and_then(SubjectPattern::parse),
+        last_subject_sequence: last_subject_sequence.filter(|_| !matches_nothing),
+        last_subject_filter,
         last_message_id: headers.expected_last_message_id.map(Bytes::copy_from_slice),
     })
 }
@@ -248,6 +254,12 @@ mod tests {
         assert_eq!(append.expected.last_sequence, Some(Sequence(4)));
         assert_eq!(append.ttl, Some(Duration::from_secs(90)));
         assert_eq!(append.rollup, Some(Rollup::All));
+        let pattern = "Nats-Expected-Last-Subject-Sequence-Subject: a..b";
+        let expected =
+            |sequence: u64| format!("Nats-Expected-Last-Subject-Sequence: {sequence}\r\n{pattern}");
+        check_refused(&rules(), &expected(1), 10071);
+        let append = admitted(&rules(), &expected(0));
+        assert_eq!(append.expected.last_subject_sequence, None);
         let append = admitted(&rules(), "Nats-Expected-Last-Sequence: x");
         assert_eq!(append.expected.last_sequence, Some(Sequence(u64::MAX)));
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::headers::PublishHeaders;
 use crate::jetstream::capture::Captured;
 use crate::jetstream::error_code::{self as code, ApiError};
+use crate::proto::headers::BlockEdit;
 
 /// Longest id of a batch, in bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -132,9 +133,15 @@ impl Batches {
         if commit == Commit::No {
             return Step::Waits;
         }
-        let members = self
-            .remove(&id)
-            .map_or_else(Vec::new, |batch| batch.members);
+        let batch = self.remove(&id);
+        let mut members = batch.map_or_else(Vec::new, |batch| batch.members);
+        if commit == Commit::WithoutThis
+            && let Some(last) = members.last_mut()
+        {
+            // Whoever reads the stream knows the end of a batch by this header.
+            let block = BlockEdit::without(&last.headers, |_| false);
+            last.headers = block.with("Nats-Batch-Commit", "1").finish();
+        }
         Step::Commit { id, members }
     }
 
@@ -319,7 +326,12 @@ mod tests {
         test.check("A", "2", "", Ok(0));
         test.check("A", "3", "1", Ok(3));
         test.check("A", "1", "", Ok(0));
-        test.check("A", "2", "eob", Ok(1));
+        let Step::Commit { members, .. } = test.add("A", "2", "eob") else {
+            panic!("not complete");
+        };
+        assert_eq!(members.len(), 1);
+        let end = PublishHeaders::read(&members[0].headers).batch_commit;
+        assert_eq!(end, Some(&b"1"[..]));
         test.check("A", "1", "1", Ok(1));
         test.check("A", "1", "eob", Err(10176));
         assert_eq!(test.batches.bytes, 0);

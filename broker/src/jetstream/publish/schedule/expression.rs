@@ -46,16 +46,17 @@ impl Expression {
         let text = std::str::from_utf8(text)
             .map_err(|_| invalid())?
             .trim_ascii_start();
+        let has_zone = zone.is_some();
+        let zone = zone.map_or(Some(TimeZone::UTC), time_zone);
+        let zone = zone.ok_or(code::MESSAGE_SCHEDULES_TIME_ZONE_INVALID)?;
         let once_or_interval = text.strip_prefix("@at ").map(at);
         let once_or_interval = once_or_interval.or_else(|| text.strip_prefix("@every ").map(every));
         if let Some(parsed) = once_or_interval {
-            return parsed.filter(|_| zone.is_none()).ok_or_else(invalid);
+            return parsed.filter(|_| !has_zone).ok_or_else(invalid);
         }
         let named = NAMED.iter().find(|(name, _)| *name == text);
         let fields = named.map_or(text, |(_, fields)| fields);
         let cron = cron(fields).ok_or_else(invalid)?;
-        let zone = zone.map_or(Some(TimeZone::UTC), time_zone);
-        let zone = zone.ok_or(code::MESSAGE_SCHEDULES_TIME_ZONE_INVALID)?;
         let expression = Self::Cron(Box::new((cron, zone)));
         match expression.next(0, Timestamp::now().0) {
             Some(_) => Ok(expression),
@@ -241,6 +242,7 @@ mod tests {
                 "{unknown}"
             );
         }
+        assert_eq!(code(b"@every 5s", b"Mars/Phobos"), Err(10223));
         assert_eq!(code(b"@every 5s", b"Europe/Berlin"), Err(10189));
         assert_eq!(code(b"@at 2030-01-01T00:00:00Z", b"UTC"), Err(10189));
     }
