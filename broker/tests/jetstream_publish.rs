@@ -22,10 +22,14 @@ impl Bench {
     }
 
     async fn on(directory: tempfile::TempDir) -> Self {
+        Self::with(directory, Config::default()).await
+    }
+
+    async fn with(directory: tempfile::TempDir, config: Config) -> Self {
         let path = directory.path().to_owned();
         let root = StreamsRoot::new(move |account| path.join(account));
         let authenticator = Arc::new(AllowAll::new("A"));
-        let server = Server::new(Config::default(), authenticator, Some(root));
+        let server = Server::new(config, authenticator, Some(root));
         server.open_streams("A").await.expect("streams open");
         let addr = server
             .listen_tcp(([127, 0, 0, 1], 0).into())
@@ -502,6 +506,20 @@ async fn a_newer_message_of_the_subject_ends_its_schedule() {
     bench
         .expect_refused("s.a", &["Nats-Schedule: x"], "", 10189)
         .await;
+}
+
+#[tokio::test]
+async fn an_account_that_has_used_its_storage_up_is_refused() {
+    let mut config = Config::default();
+    config.jetstream.limits.memory_bytes_max = Some(1000);
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut bench = Bench::with(directory, config).await;
+    bench.create("S", r#""subjects":["a.>"]"#).await;
+    let payload = "x".repeat(1000);
+    bench
+        .expect("a.b", &[], &payload, r#"{"stream":"S","seq":1}"#)
+        .await;
+    bench.expect_refused("a.b", &[], "x", 10002).await;
 }
 
 #[tokio::test]

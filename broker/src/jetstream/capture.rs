@@ -165,6 +165,8 @@ impl Capture {
     /// Hands a publisher's batch to the stream. Answers leave after the commit; a full stream refuses the batch.
     pub(crate) fn submit(self: &Arc<Self>, batch: CapturedBatch) {
         let rules = self.rules();
+        // Looked at once per batch: an account may go beyond its limit by one.
+        let has_room = self.context.has_room(rules.storage);
         let messages = batch.into_messages();
         let mut run = Run::with_capacity(messages.len());
         let mut refused = Vec::new();
@@ -173,7 +175,11 @@ impl Capture {
                 message.reply = Bytes::new();
             }
             let reply = message.reply.clone();
-            if let Err(error) = self.take(&rules, message, &mut run) {
+            let taken = match has_room {
+                true => self.take(&rules, message, &mut run),
+                false => Err(code::ACCOUNT_RESOURCES_EXCEEDED.into()),
+            };
+            if let Err(error) = taken {
                 refused.push((reply, error));
             }
         }
@@ -194,6 +200,9 @@ impl Capture {
         adjust: impl FnOnce(&mut Append),
     ) -> Result<Appended, StreamError> {
         let rules = self.rules();
+        if !self.context.has_room(rules.storage) {
+            return Err(ApiError::from(code::ACCOUNT_RESOURCES_EXCEEDED).into());
+        }
         let mut run = Run::default();
         self.take(&rules, message, &mut run)?;
         let Run {

@@ -1,7 +1,8 @@
 //! What the JetStream parts of one server share: who the server is, its limits, and where tasks belong.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use storage::stream::StorageKind;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use super::advisory::Advisories;
 use super::backup::BACKUPS_MAX;
 use super::limits::JetStreamLimits;
 use super::outbox::Outbox;
+use super::registry::AccountStreams;
 use crate::account::Account;
 use crate::monitor::Counters;
 
@@ -60,11 +62,16 @@ pub(crate) struct AccountContext {
     pub(crate) backups: Arc<Semaphore>,
     /// Where tasks run that are started by a publisher outside of it.
     pub(crate) runtime: Handle,
+    streams: Weak<AccountStreams>,
 }
 
 impl AccountContext {
     /// Needs the runtime.
-    pub(crate) fn new(account: &Arc<Account>, server: &Arc<Context>) -> Arc<Self> {
+    pub(crate) fn new(
+        account: &Arc<Account>,
+        server: &Arc<Context>,
+        streams: Weak<AccountStreams>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             account: account.clone(),
             server: server.clone(),
@@ -73,6 +80,25 @@ impl AccountContext {
             direct_gets: Arc::new(Semaphore::new(server.config.limits.direct_gets_max)),
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             runtime: Handle::current(),
+            streams,
         })
+    }
+
+    /// Whether the streams of the account may take more on this kind of storage. Costs nothing where there is no limit.
+    pub(crate) fn has_room(&self, storage: StorageKind) -> bool {
+        let limits = &self.server.config.limits;
+        let max = match storage {
+            StorageKind::Disk => limits.storage_bytes_max,
+            StorageKind::Memory => limits.memory_bytes_max,
+        };
+        let (Some(max), Some(streams)) = (max, self.streams.upgrade()) else {
+            return true;
+        };
+        let usage = streams.usage();
+        let used = match storage {
+            StorageKind::Disk => usage.storage_bytes,
+            StorageKind::Memory => usage.memory_bytes,
+        };
+        used < max
     }
 }

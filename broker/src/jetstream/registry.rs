@@ -102,7 +102,7 @@ impl Registry {
         let store = StreamStore::open(&(root.directory)(&account.name), root.options.clone())?;
         let streams = Arc::new_cyclic(|this| AccountStreams {
             this: this.clone(),
-            context: AccountContext::new(account, &self.context),
+            context: AccountContext::new(account, &self.context, this.clone()),
             store,
             open: Mutex::default(),
             arrivals: watch::Sender::default(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::stream::Append;
+use storage::stream::StorageKind;
 
 use super::answer::AnswerHead;
 use super::outlet::Follow;
@@ -15,6 +16,8 @@ use crate::transform::Transform;
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) name: String,
+    /// Which of the account's limits it counts against.
+    pub(crate) storage: StorageKind,
     /// What the stream captures.
     pub(crate) subjects: Vec<String>,
     pub(crate) answer_head: AnswerHead,
@@ -42,6 +45,7 @@ impl Rules {
     pub(crate) fn new(name: &str, domain: Option<&str>) -> Self {
         Self {
             name: name.to_owned(),
+            storage: StorageKind::Disk,
             subjects: Vec::new(),
             answer_head: AnswerHead::new(name, domain),
             no_ack: false,
@@ -67,6 +71,7 @@ impl Rules {
         // With one message per subject the marker replaces the message, however long that would have lived.
         let markers = config.subject_delete_marker_ttl.positive();
         Self {
+            storage: config.storage,
             subjects: config.subjects.clone(),
             no_ack: config.no_ack,
             is_sealed: config.sealed,
