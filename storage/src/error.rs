@@ -41,6 +41,26 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// The file is encrypted and no key was given.
+    #[error("{} is encrypted; name the key file that it was made with (nothing was changed)", path.display())]
+    KeyMissing {
+        /// The encrypted file.
+        path: PathBuf,
+    },
+    /// The file is encrypted under another key.
+    #[error("{} is encrypted under another key than the one given; name the key file that it was made with (nothing was changed)", path.display())]
+    KeyDiffers {
+        /// The encrypted file.
+        path: PathBuf,
+    },
+    /// The key file can not be used.
+    #[error("key file {} can not be used: {reason}", path.display())]
+    KeyFile {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No room left on the disk.
     #[error("no room left on the disk for {}; free some space, writing goes on by itself", path.display())]
     DiskFull {

@@ -121,9 +121,14 @@ impl FaultDisk {
 
     /// Size of one file.
     pub(crate) fn file_len(&self, path: &Path) -> Option<usize> {
+        self.content(path).map(|content| content.len())
+    }
+
+    /// Bytes of one file.
+    pub(crate) fn content(&self, path: &Path) -> Option<Arc<Vec<u8>>> {
         let state = self.lock();
         let file = *state.visible.names.get(path)?;
-        Some(state.visible.files[file].len())
+        Some(state.visible.files[file].clone())
     }
 
     /// Flips one bit of a file at rest.

@@ -14,6 +14,8 @@ pub mod stream;
 mod error;
 #[cfg(test)]
 mod fault;
+mod key;
 
 pub use data_dir::DataDir;
 pub use error::Error;
+pub use key::MasterKey;

@@ -152,19 +152,20 @@ impl Blocks {
         }
     }
 
-    /// The messages, sorted by sequence, that are still there.
+    /// The messages, sorted by sequence, that are still there, and those that are not.
     pub(super) fn messages(
         mut self,
         wanted: impl IntoIterator<Item = Wanted>,
-    ) -> Vec<StoredMessage> {
+    ) -> (Vec<StoredMessage>, Vec<Item>) {
         let wanted = wanted.into_iter();
         let mut messages = Vec::with_capacity(wanted.size_hint().0);
+        let mut missing = Vec::new();
         let mut at: Option<(u64, Option<Walk>)> = None;
         for Wanted { item, subject } in wanted {
             while at.as_ref().is_none_or(|(key, _)| *key != item.block) {
                 at = self.walks.next();
                 if at.is_none() {
-                    return messages;
+                    break;
                 }
             }
             let walk = at.as_mut().and_then(|(_, walk)| walk.as_mut());
@@ -176,9 +177,11 @@ impl Blocks {
                     payload,
                     timestamp: item.timestamp,
                 });
+            } else {
+                missing.push(item);
             }
         }
-        messages
+        (messages, missing)
     }
 }
 
@@ -492,7 +495,9 @@ impl Inner {
     /// Gets messages from their blocks; what was removed meanwhile is left out.
     async fn fetch(self: &Arc<Self>, wanted: Vec<Wanted>) -> Result<Vec<StoredMessage>, Error> {
         let blocks = self.blocks(&wanted, false).await?;
-        Ok(blocks.messages(wanted))
+        let (messages, missing) = blocks.messages(wanted);
+        self.check_removed(&missing)?;
+        Ok(messages)
     }
 
     /// Gets the blocks of messages that are sorted by sequence. With `ahead` those that follow are
@@ -540,6 +545,24 @@ impl Inner {
         }
         self.arm_for_tail();
         Ok(Blocks::new(keys.into_iter().zip(records)))
+    }
+
+    /// What was not found must have been removed meanwhile; else the file has lost it.
+    pub(super) fn check_removed(&self, missing: &[Item]) -> Result<(), Error> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let log = lock(&self.log);
+        let lost = missing
+            .iter()
+            .find(|item| log.get(item.sequence).as_ref() == Some(*item));
+        let (Some(lost), Store::Disk(disk)) = (lost, &self.store) else {
+            return Ok(());
+        };
+        Err(Error::Corrupt {
+            path: disk.path(),
+            reason: format!("message {} is missing", lost.sequence),
+        })
     }
 
     /// Runs a blocking read of the store off the async threads.

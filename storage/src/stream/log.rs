@@ -15,7 +15,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::by_subject::{Matcher, SubjectTable};
 use super::duplicates::Duplicates;
-use super::record::Entry;
+use super::record::{Entry, Totals};
 use super::sequences::{Item, Sequences};
 use super::{Append, Appended, Rollup, Sequence, StreamConfig, StreamState, SubjectPattern};
 
@@ -241,11 +241,19 @@ impl Log {
         true
     }
 
-    /// Last sequence and its time, when they have to be stored by themselves: what was touched may
-    /// have been the last message.
-    pub(super) fn take_last(&mut self, touched: bool) -> Option<(u64, u64)> {
-        let unwritten = std::mem::replace(&mut self.last_unwritten, false);
-        (unwritten || touched).then_some((self.last, self.last_timestamp))
+    /// Whether sequences were given out since the last call that no message has.
+    pub(super) fn take_skipped(&mut self) -> bool {
+        std::mem::replace(&mut self.last_unwritten, false)
+    }
+
+    /// Figures to be stored with the next commit.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            last: self.last,
+            last_timestamp: self.last_timestamp,
+            messages: self.messages,
+            bytes: self.bytes,
+        }
     }
 
     /// What became of the blocks that lost messages since the last call.

@@ -93,7 +93,8 @@ impl Reader {
             }
             let part = &self.chosen.make_contiguous()[..count];
             let blocks = self.inner.blocks(part, ahead).await?;
-            let messages = blocks.messages(self.chosen.drain(..count));
+            let (messages, missing) = blocks.messages(self.chosen.drain(..count));
+            self.inner.check_removed(&missing)?;
             if !messages.is_empty() {
                 return Ok(messages);
             }

@@ -4,17 +4,20 @@
 //! and the *data* with headers and payloads. Opening a stream reads heads only. Both rows have the
 //! first sequence of the block as key (8 bytes, big endian). Small data lies behind its head.
 //!
+//! These are the bodies of rows; `disk/rows.rs` puts a checksum or a seal around them.
+//!
 //! ```text
-//! head   version u8 = 1 | flags u8 (1 = data is inline) | count u32 | base time u64 |
-//!        entries length u32 | crc32 u32 of everything else | entries | inline data
+//! head   flags u8 (1 = data is inline) | count u32 | base time u64 | entries length u32 |
+//!        entries | inline records
 //! entry  sequence step varint | time step zigzag varint | flags u8 (1 = id, 2 = expiry, 4 = marker) |
 //!        subject number varint [| length varint | subject, when the number is new] |
 //!        headers length varint | payload length varint |
 //!        [id length varint | id] [expiry u64]
-//! data   version u8 = 1 | crc32 u32 of the records | records     (inline: the records alone)
+//! data   flags u8 (1 = compressed) | records, or: length of the records u32 | LZ4 block of them
 //! record sequence - key u32 | headers length u32 | payload length u32 | headers | payload
-//! live   version u8 = 1 | bits: byte i/8, bit i%8 set = sequence key + i still exists
-//! owner  version u8 = 1 | crc32 u32 of the owner's bytes | the owner's bytes
+//! live   bits: byte i/8, bit i%8 set = sequence key + i still exists
+//! totals last sequence u64 | its time u64 | messages u64 | bytes u64
+//! owner  version u8 = 1 | the owner's bytes
 //! cursor version u8 = 1 | ack floor u64, u64 | delivered u64, u64 | data length u32 | data |
 //!        count u32 | (sequence u64 | consumer sequence u64 | deliveries u32 | time u64) each
 //! ```
@@ -22,15 +25,16 @@
 //! Fixed numbers are big endian; varints are LEB128; times are unix nanoseconds. An expiry of
 //! `u64::MAX` means never. A live row exists only for blocks that lost messages.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut, Bytes};
 use hashbrown::HashMap;
 
 use super::{Cursor, Pending, Sequence};
 
 const VERSION: u8 = 1;
-const HEAD_FIXED: usize = 22;
-const HEAD_CRC_AT: usize = 18;
-const DATA_FIXED: usize = 5;
+const HEAD_FIXED: usize = 17;
+const FLAG_COMPRESSED: u8 = 1;
 const FLAG_INLINE: u8 = 1;
 const FLAG_ID: u8 = 1;
 const FLAG_EXPIRY: u8 = 2;
@@ -64,9 +68,9 @@ pub(super) struct Entry<'a> {
 pub(super) struct Block {
     pub(super) key: u64,
     pub(super) head: Vec<u8>,
-    /// A data row of its own; empty = inline.
-    pub(super) data: Bytes,
-    /// The records, to be read back from memory.
+    /// Whether the head holds the records, so that there is no data row.
+    pub(super) inline: bool,
+    /// Headers and payloads.
     pub(super) records: Bytes,
 }
 
@@ -167,36 +171,29 @@ impl BlockBuilder {
 
     /// Headers and payload of one message, copied.
     pub(super) fn find(&self, sequence: u64) -> Option<(Bytes, Bytes)> {
-        let records = Bytes::copy_from_slice(&self.data[DATA_FIXED..]);
+        let records = Bytes::copy_from_slice(&self.data);
         find_record(&records, self.key, sequence)
     }
 
     /// Ends the block and starts over.
     pub(super) fn finish(&mut self) -> Block {
-        let inline = self.data.len() - DATA_FIXED <= INLINE_BYTES_MAX;
+        let inline = self.data.len() <= INLINE_BYTES_MAX;
         let records_len = if inline { self.data.len() } else { 0 };
         let mut head = Vec::with_capacity(HEAD_FIXED + self.entries.len() + records_len);
-        head.put_u8(VERSION);
         head.put_u8(if inline { FLAG_INLINE } else { 0 });
         head.put_u32(self.count);
         head.put_u64(self.base);
         head.put_u32(self.entries.len() as u32);
-        head.put_u32(0);
         head.extend_from_slice(&self.entries);
         if inline {
-            head.extend_from_slice(&self.data[DATA_FIXED..]);
+            head.extend_from_slice(&self.data);
         }
-        let crc = head_crc(&head);
-        head[HEAD_CRC_AT..HEAD_FIXED].copy_from_slice(&crc.to_be_bytes());
-        let crc = crc32fast::hash(&self.data[DATA_FIXED..]);
-        self.data[1..DATA_FIXED].copy_from_slice(&crc.to_be_bytes());
         self.data_len_expected = self.data.len();
-        let data = Bytes::from(std::mem::take(&mut self.data));
         let block = Block {
             key: self.key,
             head,
-            records: data.slice(DATA_FIXED..),
-            data: if inline { Bytes::new() } else { data },
+            inline,
+            records: Bytes::from(std::mem::take(&mut self.data)),
         };
         self.entries.clear();
         self.subjects.clear();
@@ -219,15 +216,13 @@ impl BlockBuilder {
         self.last_sequence = self.key;
         self.last_timestamp = entry.timestamp;
         self.data = Vec::with_capacity(self.data_len_expected);
-        self.data.put_u8(VERSION);
-        self.data.put_u32(0);
     }
 }
 
-/// The entries of a head row, checked as a whole first.
+/// The entries of a head row.
 pub(super) fn decode_head(key: u64, head: &[u8]) -> Result<Vec<Entry<'_>>, BadRecord> {
     let (fixed, mut rest) = split_head(head)?;
-    let mut fixed = &fixed[2..];
+    let mut fixed = &fixed[1..];
     let count = fixed.get_u32() as usize;
     let mut timestamp = fixed.get_u64();
     let mut sequence = key;
@@ -277,24 +272,88 @@ pub(super) fn decode_head(key: u64, head: &[u8]) -> Result<Vec<Entry<'_>>, BadRe
 
 /// The records behind a head, when they are inline.
 pub(super) fn inline_records(head: &[u8]) -> Result<Option<&[u8]>, BadRecord> {
-    split_head(head)?;
-    if head[1] & FLAG_INLINE == 0 {
+    let (fixed, entries) = split_head(head)?;
+    if fixed[0] & FLAG_INLINE == 0 {
         return Ok(None);
     }
-    let entries_len = (&head[14..HEAD_CRC_AT]).get_u32() as usize;
-    Ok(Some(&head[HEAD_FIXED + entries_len..]))
+    Ok(Some(&head[HEAD_FIXED + entries.len()..]))
+}
+
+/// What comes before the records in a data row, and the records as they are stored: compressed
+/// where that was asked for and makes them smaller.
+pub(super) fn encode_data(records: &[u8], compress: bool) -> (Vec<u8>, Cow<'_, [u8]>) {
+    if compress {
+        let compressed = lz4_flex::block::compress(records);
+        if compressed.len() + 4 < records.len() {
+            let mut start = vec![FLAG_COMPRESSED];
+            start.put_u32(records.len() as u32);
+            return (start, Cow::Owned(compressed));
+        }
+    }
+    (vec![0], Cow::Borrowed(records))
 }
 
 /// The records of a data row.
-pub(super) fn data_records(data: &[u8]) -> Result<&[u8], BadRecord> {
-    if data.len() < DATA_FIXED || data[0] != VERSION {
-        return Err(BadRecord("unknown data version"));
+pub(super) fn decode_data(row: Cow<'_, [u8]>) -> Result<Bytes, BadRecord> {
+    let rest = &mut &row[..];
+    let flags = take(rest, 1)?[0];
+    if flags & FLAG_COMPRESSED == 0 {
+        return Ok(match row {
+            Cow::Borrowed(row) => Bytes::copy_from_slice(&row[1..]),
+            Cow::Owned(row) => Bytes::from(row).slice(1..),
+        });
     }
-    let (fixed, records) = data.split_at(DATA_FIXED);
-    if (&fixed[1..]).get_u32() != crc32fast::hash(records) {
-        return Err(BadRecord("data checksum differs"));
+    let len = take(rest, 4)?.get_u32() as usize;
+    // LZ4 makes at most 255 bytes of one: a wrong length can not ask for much memory.
+    if len > rest.len().saturating_mul(255) + 16 {
+        return Err(BadRecord("data is too short for its length"));
     }
-    Ok(records)
+    let records = lz4_flex::block::decompress(rest, len);
+    let records = records.map_err(|_| BadRecord("data does not decompress"))?;
+    if records.len() != len {
+        return Err(BadRecord("data has another length"));
+    }
+    Ok(Bytes::from(records))
+}
+
+/// Figures of the whole stream, stored with every commit that changes them. When it is opened the
+/// index is compared with them: rows that were lost as a whole are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) last: u64,
+    pub(super) last_timestamp: u64,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl Totals {
+    /// Files of the first format do not know how many messages they have.
+    pub(super) fn of_first_format(last: u64, last_timestamp: u64) -> Self {
+        Self {
+            last,
+            last_timestamp,
+            messages: u64::MAX,
+            bytes: u64::MAX,
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let numbers = [self.last, self.last_timestamp, self.messages, self.bytes];
+        numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, BadRecord> {
+        let mut fixed = row;
+        if row.len() != 32 {
+            return Err(BadRecord("totals have another length"));
+        }
+        Ok(Self {
+            last: fixed.get_u64(),
+            last_timestamp: fixed.get_u64(),
+            messages: fixed.get_u64(),
+            bytes: fixed.get_u64(),
+        })
+    }
 }
 
 /// Headers and payload of one message among the records of its block.
@@ -393,14 +452,13 @@ pub(super) fn keep_records(records: &Bytes, key: u64, live: &[u64]) -> Bytes {
 
 /// A live row from the sequences that still exist.
 pub(super) fn encode_live(key: u64, live: impl Iterator<Item = u64>) -> Vec<u8> {
-    let mut row = vec![VERSION];
+    let mut row = Vec::new();
     for sequence in live {
         let bit = (sequence - key) as usize;
-        let byte = 1 + bit / 8;
-        if row.len() <= byte {
-            row.resize(byte + 1, 0);
+        if row.len() <= bit / 8 {
+            row.resize(bit / 8 + 1, 0);
         }
-        row[byte] |= 1 << (bit % 8);
+        row[bit / 8] |= 1 << (bit % 8);
     }
     row
 }
@@ -408,22 +466,24 @@ pub(super) fn encode_live(key: u64, live: impl Iterator<Item = u64>) -> Vec<u8> 
 /// Whether a live row says that `sequence` still exists.
 pub(super) fn is_live(row: &[u8], key: u64, sequence: u64) -> bool {
     let bit = (sequence - key) as usize;
-    row.get(1 + bit / 8)
+    row.get(bit / 8)
         .is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
 }
 
 /// A consumer's row.
 pub(super) fn encode_owner(owner: &[u8]) -> Vec<u8> {
-    let mut row = Vec::with_capacity(DATA_FIXED + owner.len());
+    let mut row = Vec::with_capacity(1 + owner.len());
     row.put_u8(VERSION);
-    row.put_u32(crc32fast::hash(owner));
     row.extend_from_slice(owner);
     row
 }
 
 /// Reads a consumer's row back.
 pub(super) fn decode_owner(row: &[u8]) -> Result<Bytes, BadRecord> {
-    data_records(row).map(Bytes::copy_from_slice)
+    match row.split_first() {
+        Some((&VERSION, owner)) => Ok(Bytes::copy_from_slice(owner)),
+        _ => Err(BadRecord("unknown consumer version")),
+    }
 }
 
 /// A cursor row.
@@ -477,34 +537,11 @@ pub(super) fn decode_cursor(mut row: &[u8]) -> Result<Cursor, BadRecord> {
 
 /// The fixed part and the entries.
 fn split_head(head: &[u8]) -> Result<(&[u8], &[u8]), BadRecord> {
-    if head.len() < HEAD_FIXED || head[0] != VERSION {
-        return Err(BadRecord("unknown head version"));
-    }
-    let (fixed, rest) = head.split_at(HEAD_FIXED);
-    if (&fixed[HEAD_CRC_AT..]).get_u32() != head_crc(head) {
-        return Err(BadRecord("head checksum differs"));
-    }
-    let entries_len = (&fixed[14..HEAD_CRC_AT]).get_u32() as usize;
-    let entries = rest
-        .get(..entries_len)
-        .ok_or(BadRecord("head is cut short"))?;
+    let short = BadRecord("head is cut short");
+    let (fixed, rest) = head.split_at_checked(HEAD_FIXED).ok_or(short)?;
+    let entries_len = (&fixed[13..]).get_u32() as usize;
+    let entries = rest.get(..entries_len).ok_or(short)?;
     Ok((fixed, entries))
-}
-
-/// Gives a head row the checksum that fits, so that fuzzing gets behind it.
-#[cfg(any(test, fuzzing))]
-pub(super) fn seal_head(head: &mut [u8]) {
-    if head.len() >= HEAD_FIXED {
-        let crc = head_crc(head);
-        head[HEAD_CRC_AT..HEAD_FIXED].copy_from_slice(&crc.to_be_bytes());
-    }
-}
-
-fn head_crc(head: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&head[..HEAD_CRC_AT]);
-    crc.update(&head[HEAD_FIXED..]);
-    crc.finalize()
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {

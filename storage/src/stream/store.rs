@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::data_dir::{escape_file_name, io_error};
+use crate::key::MasterKey;
 
 use super::clock::{Clock, SystemClock};
 use super::disk::{Disk, DiskOptions};
@@ -30,9 +31,21 @@ pub struct StoreOptions {
     /// When bytes are forced to the disk, for all streams whatever their configuration says.
     /// `None`: as each stream says.
     pub sync: Option<SyncPolicy>,
+    /// New files are encrypted under this key; those that were are read with it. `None`: new files
+    /// are plain.
+    pub cipher: Option<Arc<MasterKey>>,
     pub(crate) disk: DiskOptions,
     /// Tries a full disk again with the next append instead of after a pause.
     pub(crate) retry_at_once: bool,
+}
+
+impl StoreOptions {
+    fn disk_options(&self) -> DiskOptions {
+        DiskOptions {
+            key: self.cipher.clone(),
+            ..self.disk.clone()
+        }
+    }
 }
 
 impl Default for StoreOptions {
@@ -40,6 +53,7 @@ impl Default for StoreOptions {
         Self {
             clock: Arc::new(SystemClock),
             sync: None,
+            cipher: None,
             disk: DiskOptions::default(),
             retry_at_once: false,
         }
@@ -94,7 +108,7 @@ impl StreamStore {
         let store = match config.storage {
             StorageKind::Memory => Store::Memory(Memory::default()),
             StorageKind::Disk => {
-                let options = self.options.disk.clone();
+                let options = self.options.disk_options();
                 Store::Disk(blocking(move || create_file(&path, options, &config)).await?)
             }
         };
@@ -192,7 +206,7 @@ impl StreamStore {
 }
 
 fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error> {
-    let disk = Disk::open(path, options.disk.clone())?;
+    let disk = Disk::open(path, options.disk_options())?;
     let log = disk.load(options.clock.now())?;
     Ok((disk, log))
 }
@@ -207,8 +221,7 @@ fn create_file(
     let aside = path.with_extension("new");
     // What a crash left of an earlier try was never acknowledged.
     remove_if_there(&*files, &aside)?;
-    let disk = Disk::open(&aside, options)?;
-    disk.init(config)?;
+    let disk = Disk::create(&aside, options, config)?;
     files
         .rename(&aside, path)
         .map_err(|source| io_error(path, source))?;

@@ -1,9 +1,11 @@
 //! Streams from outside: both stores against a naive model, reopening, limits of the queue.
 
 mod cursors;
+mod format;
 mod model;
 mod power;
 mod readers;
+mod rot;
 mod trouble;
 
 use std::sync::Arc;

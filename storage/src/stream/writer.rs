@@ -427,12 +427,12 @@ impl Writer {
         let sync = {
             let mut log = lock(&inner.log);
             changes.touched = log.take_touched();
-            changes.last = log.take_last(!changes.touched.is_empty());
+            let skipped = log.take_skipped();
+            let changed = skipped || !changes.blocks.is_empty() || !changes.touched.is_empty();
+            changes.totals = changed.then(|| log.totals());
             inner.sync.unwrap_or(log.config.sync)
         };
-        let nothing = changes.blocks.is_empty()
-            && changes.touched.is_empty()
-            && changes.last.is_none()
+        let nothing = changes.totals.is_none()
             && changes.cursors.is_empty()
             && changes.consumers.is_empty()
             && changes.config.is_none();

@@ -17,12 +17,12 @@ mod workload;
 use std::time::Instant;
 
 use crate::fault::Replay;
-use crate::stream::disk::{Disk, DiskOptions};
+use crate::stream::disk::Disk;
 
 use super::trouble::{DIR, path};
 use super::*;
 use snapshot::Snapshot;
-use workload::{Recording, Workload};
+use workload::{Layout, Recording, Workload};
 
 /// Cuts of the random workloads in the normal run.
 const CUTS: u64 = 10_000;
@@ -38,10 +38,7 @@ fn environment(name: &str) -> Option<u64> {
 /// Opens the disk after a cut and compares it with what was promised.
 fn check(recording: &Recording, replay: &Replay, seed: u64) -> Result<(), String> {
     let disk = replay.cut(seed);
-    let options = DiskOptions {
-        files: Arc::new(disk),
-        quick_repair_from_bytes: recording.quick_repair_from_bytes,
-    };
+    let options = recording.layout.options(&disk);
     let (allowed, lost) = recording.allowed(replay.position());
     let opened = Disk::open(&path(), options);
     let disk = opened.map_err(|error| format!("does not open: {error}"))?;
@@ -135,8 +132,8 @@ fn nothing_acknowledged_is_lost_whenever_power_goes() {
         SyncPolicy::Always,
         SyncPolicy::Interval(Duration::from_secs(1)),
     ] {
-        for quick_repair_from_bytes in [0, u64::MAX] {
-            let recording = Workload::scripted(sync, quick_repair_from_bytes).record();
+        for layout in [Layout::default(), Layout::other()] {
+            let recording = Workload::scripted(sync, layout).record();
             let cuts = cut_everywhere(&recording, 8, u64::MAX);
             assert!(cuts > 500, "the script writes: {cuts} cuts");
         }

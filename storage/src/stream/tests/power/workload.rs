@@ -3,11 +3,13 @@
 use std::sync::mpsc;
 
 use crate::fault::{FaultDisk, random};
+use crate::key::MasterKey;
+use crate::stream::disk::DiskOptions;
 use crate::stream::inner::Store;
 
 use super::super::*;
+use super::DIR;
 use super::snapshot::Snapshot;
-use super::{DIR, DiskOptions};
 
 /// One thing to do. Every step is one job of the stream: it happens whole or not at all.
 #[derive(Debug, Clone)]
@@ -43,6 +45,40 @@ impl Derive for OneLonger {
     }
 }
 
+/// How the file of a stream is made.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    quick_repair_from_bytes: u64,
+    key: Option<Arc<MasterKey>>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            quick_repair_from_bytes: u64::MAX,
+            key: None,
+        }
+    }
+}
+
+impl Layout {
+    /// Everything different.
+    pub(super) fn other() -> Self {
+        Self {
+            quick_repair_from_bytes: 0,
+            key: Some(Arc::new(MasterKey::from_bytes([3; 32]))),
+        }
+    }
+
+    pub(super) fn options(&self, disk: &FaultDisk) -> DiskOptions {
+        DiskOptions {
+            files: Arc::new(disk.clone()),
+            quick_repair_from_bytes: self.quick_repair_from_bytes,
+            key: self.key.clone(),
+        }
+    }
+}
+
 /// Where the steps come from.
 enum Source {
     Script(std::vec::IntoIter<Vec<Step>>),
@@ -54,7 +90,7 @@ pub(super) struct Workload {
     chance: u64,
     config: StreamConfig,
     source: Source,
-    quick_repair_from_bytes: u64,
+    layout: Layout,
     /// Where to begin, instead of with a new stream: a disk after a cut, and the time of it.
     before: Option<(FaultDisk, u64)>,
     next_payload: u64,
@@ -66,7 +102,7 @@ pub(super) struct Recording {
     pub(super) disk: FaultDisk,
     /// Place in the journal where the stream was there for the first time.
     pub(super) created_at: usize,
-    pub(super) quick_repair_from_bytes: u64,
+    pub(super) layout: Layout,
     pub(super) now: u64,
     /// What the stream held before the first step and after each.
     snapshots: Vec<Snapshot>,
@@ -103,12 +139,10 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-fn store_on(disk: &FaultDisk, clock: &Arc<HandClock>, quick_repair_from_bytes: u64) -> StreamStore {
+fn store_on(disk: &FaultDisk, clock: &Arc<HandClock>, layout: &Layout) -> StreamStore {
     let options = StoreOptions {
-        disk: DiskOptions {
-            files: Arc::new(disk.clone()),
-            quick_repair_from_bytes,
-        },
+        cipher: layout.key.clone(),
+        disk: layout.options(disk),
         ..options(clock)
     };
     StreamStore::open(std::path::Path::new(DIR), options).unwrap()
@@ -117,7 +151,7 @@ fn store_on(disk: &FaultDisk, clock: &Arc<HandClock>, quick_repair_from_bytes: u
 /// Opens the stream that a recording is about.
 pub(super) async fn opened(disk: &FaultDisk, recording: &Recording) -> Stream {
     let clock = HandClock::at(recording.now);
-    let store = store_on(disk, &clock, recording.quick_repair_from_bytes);
+    let store = store_on(disk, &clock, &recording.layout);
     store.open_all().await.unwrap().remove(0)
 }
 
@@ -125,7 +159,7 @@ pub(super) async fn opened(disk: &FaultDisk, recording: &Recording) -> Stream {
 struct Bench {
     disk: FaultDisk,
     clock: Arc<HandClock>,
-    quick_repair_from_bytes: u64,
+    layout: Layout,
     store: StreamStore,
     stream: Stream,
 }
@@ -136,7 +170,7 @@ impl Bench {
             Some((_, now)) => HandClock::at(*now),
             None => HandClock::new(),
         };
-        let store = store_on(&disk, &clock, workload.quick_repair_from_bytes);
+        let store = store_on(&disk, &clock, &workload.layout);
         let stream = match &workload.before {
             Some(_) => store.open_all().await.unwrap().remove(0),
             None => store.create(workload.config.clone()).await.unwrap(),
@@ -144,7 +178,7 @@ impl Bench {
         Self {
             disk,
             clock,
-            quick_repair_from_bytes: workload.quick_repair_from_bytes,
+            layout: workload.layout.clone(),
             store,
             stream,
         }
@@ -197,7 +231,7 @@ impl Bench {
             Step::Flush => stream.flush().await.unwrap(),
             Step::Reopen => {
                 self.store.shutdown().await;
-                self.store = store_on(&self.disk, &self.clock, self.quick_repair_from_bytes);
+                self.store = store_on(&self.disk, &self.clock, &self.layout);
                 self.stream = self.store.open_all().await.unwrap().remove(0);
             }
         }
@@ -239,7 +273,7 @@ impl Workload {
                     disk.position()
                 },
                 disk,
-                quick_repair_from_bytes: self.quick_repair_from_bytes,
+                layout: self.layout.clone(),
                 now: 0,
                 snapshots: vec![beside.snapshot()],
                 promises: Vec::new(),
@@ -340,18 +374,19 @@ impl Workload {
     }
 
     /// Everything once, with small and large messages and several subjects.
-    pub(super) fn scripted(sync: SyncPolicy, quick_repair_from_bytes: u64) -> Self {
+    pub(super) fn scripted(sync: SyncPolicy, layout: Layout) -> Self {
         let mut config = StreamConfig::with_name("A");
         config.messages_per_subject_max = Some(4);
         config.allow_rollup = true;
         config.allow_message_ttl = true;
         config.sync = sync;
+        config.compression = layout.key.is_some();
         let mut workload = Self {
             seed: 1,
             chance: 1,
             config: config.clone(),
             source: Source::Script(Vec::new().into_iter()),
-            quick_repair_from_bytes,
+            layout,
             before: None,
             next_payload: 0,
         };
@@ -443,17 +478,19 @@ impl Workload {
         if random(&mut chance).is_multiple_of(4) {
             config.sync = SyncPolicy::Interval(Duration::from_secs(1));
         }
-        let quick_repair_from_bytes = match random(&mut chance) % 3 {
-            0 => 0,
-            1 => 1024 * 1024,
-            _ => u64::MAX,
+        // A workload that goes on from another has the file of it.
+        let shared = &mut (seed >> 1).wrapping_mul(0x1_0001);
+        let key = Arc::new(MasterKey::from_bytes([3; 32]));
+        let layout = Layout {
+            quick_repair_from_bytes: [0, 1024 * 1024, u64::MAX][(random(shared) % 3) as usize],
+            key: Some(key).filter(|_| random(shared).is_multiple_of(2)),
         };
         let mut workload = Self {
             seed,
             chance,
             config,
             source: Source::Chance { steps_left: 24 },
-            quick_repair_from_bytes,
+            layout,
             before,
             next_payload: 0,
         };
@@ -585,6 +622,7 @@ impl Workload {
         config.messages_per_subject_max =
             Some(1 + self.below(12)).filter(|value| seldom(*value, 2));
         config.age_max = Some(Duration::from_secs(200 + self.below(100)));
+        config.compression = self.below(2) == 0;
         let marker = self.below(3) == 0;
         config.age_marker = marker.then(|| AgeMarker {
             headers: "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\n\r\n".to_owned(),
