@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use crate::interest::subscription::Subscription;
+use crate::interest::subscription::{Sink, Subscription};
 use crate::interest::trie::{Matches, Trie};
 use crate::interest::watch::{Watch, Watches};
 
@@ -62,13 +62,15 @@ impl Account {
         self.watches.watch(subject)
     }
 
-    /// Whether somebody listens to a subject: anybody, or members of a queue group.
+    /// Whether somebody listens to a subject: anybody, or members of a queue group. JetStream itself does not count.
     pub(crate) fn has_interest(&self, subject: &[u8], group: Option<&[u8]>) -> bool {
         let (_, matches) = self.matches(subject);
         let groups = matches.queues.into_groups();
         let mut members = groups.iter().flatten();
+        let listens =
+            |one: &Arc<Subscription>| !matches!(one.sink, Sink::Api(_) | Sink::Consumer(..));
         match group {
-            None => !matches.plain.is_empty() || members.next().is_some(),
+            None => matches.plain.iter().any(listens) || members.next().is_some(),
             Some(_) => members.any(|member| member.queue.as_deref() == group),
         }
     }

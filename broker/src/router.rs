@@ -364,10 +364,11 @@ impl Router {
         for (capture, batch) in self.captured.drain(..) {
             capture.submit(batch);
         }
-        api::dispatch(&mut self.requests);
+        // Before the requests, so that who acknowledges and then asks is told of it.
         for (consumer, batch) in self.mail.drain(..) {
             consumer.receive(batch);
         }
+        api::dispatch(&mut self.requests);
         let mut own_is_dirty = false;
         let mut dirty = std::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {

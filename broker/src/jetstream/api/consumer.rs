@@ -19,6 +19,7 @@ use crate::jetstream::limits::{DETAILS_PAGE, NAMES_PAGE};
 const NAME_LEN: usize = 8;
 
 success_body!(ConsumerDeleted, "consumer_delete");
+success_body!(StepDown, "consumer_leader_stepdown");
 
 /// `consumer_create`.
 #[derive(Debug, Serialize)]
@@ -47,6 +48,7 @@ struct Reset {
 
 impl Body for Reset {
     const KIND: &'static str = "consumer_reset";
+    const ERROR_MEMBERS: &'static str = r#","reset_seq":0"#;
 }
 
 #[derive(Debug, Serialize)]
@@ -156,6 +158,7 @@ pub(super) async fn answer_call(asked: Asked<'_>, call: &[&str]) -> Option<Answe
         ["DELETE", stream, name] => answer(delete(asked, stream, name).await),
         ["PAUSE", stream, name] => answer(pause(asked, stream, name).await),
         ["UNPIN", stream, name] => answer(unpin(asked, stream, name)),
+        ["LEADER", "STEPDOWN", _, _] => answer::<StepDown>(Err(code::CLUSTER_REQUIRED.into())),
         ["RESET", stream, name] => {
             // Without such a consumer nobody answers, as in nats-server.
             let consumer = find(asked, stream, name).ok()?;
@@ -175,6 +178,7 @@ pub(super) fn refusal(call: &[&str], error: ApiError) -> Option<Answer> {
         ["DELETE", _, _] => answer::<ConsumerDeleted>(Err(error)),
         ["PAUSE", _, _] => answer::<Paused>(Err(error)),
         ["UNPIN", _, _] => answer::<Unpinned>(Err(error)),
+        ["LEADER", "STEPDOWN", _, _] => answer::<StepDown>(Err(error)),
         ["RESET", _, _] => answer::<Reset>(Err(error)),
         _ => return None,
     })
@@ -223,7 +227,7 @@ async fn create(asked: Asked<'_>, stream: &str, form: Form<'_>) -> Result<Create
         .consumers()
         .create(&of_stream, &name, config, request.action)
         .await
-        .map(Created)
+        .map(|info| Created(info.for_answer()))
 }
 
 /// Decides on the name and returns it: the one in the subject counts.
@@ -275,7 +279,7 @@ fn check_filter(config: &ConsumerConfig, filter: &[&str]) -> Result<(), ApiError
 
 async fn info(asked: Asked<'_>, stream: &str, name: &str) -> Result<Info, ApiError> {
     let (_, consumer) = find(asked, stream, name)?;
-    Ok(Info(consumer.info().await))
+    Ok(Info(consumer.info().await.for_answer()))
 }
 
 fn names(asked: Asked<'_>, stream: &str) -> Result<Names, ApiError> {
@@ -319,7 +323,7 @@ async fn pause(asked: Asked<'_>, stream: &str, name: &str) -> Result<Paused, Api
     let now = Timestamp::now();
     Ok(Paused {
         paused: until.is_some(),
-        pause_until: until.unwrap_or_default(),
+        pause_until: until.or(request.pause_until).unwrap_or_default(),
         pause_remaining: until.map_or(0, |until| until.0.saturating_sub(now.0)),
     })
 }
@@ -341,10 +345,11 @@ async fn reset(
     asked: Asked<'_>,
     (stream, consumer): (StreamHandle, Arc<Consumer>),
 ) -> Result<Reset, ApiError> {
-    let request: ResetRequest = decode_json(&asked.request.payload, asked.strict())?;
+    // Members that nobody knows are not minded here, as in nats-server.
+    let request: ResetRequest = decode_json(&asked.request.payload, false)?;
     let reset_seq = stream.consumers().reset(&consumer, request.seq).await?;
     Ok(Reset {
-        info: consumer.info().await,
+        info: consumer.info().await.for_answer(),
         reset_seq,
     })
 }

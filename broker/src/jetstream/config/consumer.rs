@@ -224,9 +224,6 @@ impl ConsumerConfig {
         if self.ack_policy == AckPolicy::FlowControl || self.sourcing {
             return 4;
         }
-        if self.priority_policy == PriorityPolicy::Prioritized {
-            return 2;
-        }
         let is_paused = self.pause_until.is_some();
         u32::from(is_paused || self.priority_policy != PriorityPolicy::None)
     }

@@ -106,9 +106,6 @@ impl ConsumerConfig {
         if self.pause_until.is_some_and(|until| until.is_never()) {
             self.pause_until = None;
         }
-        if self.opt_start_time.is_some_and(|time| time.is_never()) {
-            self.opt_start_time = None;
-        }
         self
     }
 
@@ -181,7 +178,7 @@ impl ConsumerConfig {
         let policy = self.deliver_policy;
         let wants_sequence = policy == DeliverPolicy::ByStartSequence;
         let wants_time = policy == DeliverPolicy::ByStartTime;
-        let has_time = self.opt_start_time.is_some_and(|time| !time.is_never());
+        let has_time = self.opt_start_time.is_some();
         let problem = if wants_sequence && self.opt_start_seq == 0 {
             "optional start sequence is not set"
         } else if !wants_sequence && self.opt_start_seq > 0 {
@@ -216,10 +213,8 @@ impl ConsumerConfig {
 
     fn check_push(&self, stream: &StreamConfig) -> Result<(), ApiError> {
         let to = self.deliver_subject.as_bytes();
-        refuse(
-            !subject::is_filter(to),
-            code::CONSUMER_INVALID_DELIVER_SUBJECT,
-        )?;
+        let is_subject = subject::is_filter(to) && !to.iter().any(u8::is_ascii_whitespace);
+        refuse(!is_subject, code::CONSUMER_INVALID_DELIVER_SUBJECT)?;
         refuse(
             subject::has_wildcard(to),
             code::CONSUMER_DELIVER_TO_WILDCARDS,
@@ -314,11 +309,11 @@ impl ConsumerConfig {
     pub(crate) fn check_pedantic(&self, stream: &StreamConfig) -> Result<(), ApiError> {
         let limits = &stream.consumer_limits;
         let refuse = |reason: &str| Err(code::PEDANTIC.with(reason));
-        if limits.inactive_threshold.0 > 0 && self.inactive_threshold.is_zero() {
-            return refuse("inactive_threshold must be set if it's configured in stream limits");
-        }
         if limits.max_ack_pending > 0 && self.max_ack_pending == 0 {
             return refuse("max_ack_pending must be set if it's configured in stream limits");
+        }
+        if limits.inactive_threshold.0 > 0 && self.inactive_threshold.is_zero() {
+            return refuse("inactive_threshold must be set if it's configured in stream limits");
         }
         if self
             .backoff
@@ -357,11 +352,11 @@ impl ConsumerConfig {
                 "replay policy can not be updated",
             ),
             (
-                self.idle_heartbeat != new.idle_heartbeat && self.is_push() == new.is_push(),
+                self.idle_heartbeat != new.idle_heartbeat,
                 "heart beats can not be updated",
             ),
             (
-                self.flow_control != new.flow_control && self.is_push() == new.is_push(),
+                self.flow_control != new.flow_control,
                 "flow control can not be updated",
             ),
             (

@@ -65,7 +65,7 @@ impl Machine {
         let was_exhausted = self.exhausted.remove(&sequence).is_some();
         self.ack_floor.last_active = now;
         if was_pending {
-            self.move_floor(Some(now));
+            self.move_floor(now);
         }
         if was_pending || was_exhausted {
             self.effects.is_dirty = true;
@@ -89,7 +89,7 @@ impl Machine {
             self.settle(first);
         }
         if is_any {
-            self.move_floor(Some(now));
+            self.move_floor(now);
         }
     }
 
@@ -106,7 +106,7 @@ impl Machine {
             self.delivered.last_active = now;
             self.settle(sequence);
         }
-        self.move_floor(Some(now));
+        self.move_floor(now);
     }
 
     fn nak(&mut self, now: Nanos, place: &super::ack::Place, delay: Option<Nanos>) {
@@ -129,16 +129,14 @@ impl Machine {
     }
 
     /// Everything before the first pending message is acknowledged; all that was delivered, if none is.
-    pub(super) fn move_floor(&mut self, now: Option<Nanos>) {
+    pub(super) fn move_floor(&mut self, now: Nanos) {
         let (consumer, stream) = match self.pending.first() {
             Some(first) => (first.consumer_sequence - 1, first.sequence - 1),
             None => (self.delivered.consumer, self.delivered.stream),
         };
         self.ack_floor.consumer = self.ack_floor.consumer.max(consumer);
         self.ack_floor.stream = self.ack_floor.stream.max(stream);
-        if let Some(now) = now {
-            self.ack_floor.last_active = now;
-        }
+        self.ack_floor.last_active = now;
         self.effects.is_dirty = true;
     }
 }

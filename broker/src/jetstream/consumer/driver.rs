@@ -18,7 +18,7 @@ use super::outlet::{Frame, Outlet, Taken};
 use super::rules::Mode;
 use super::saver::Saver;
 use super::set::Siblings;
-use super::status::Status;
+use super::status::{Left, Status};
 use crate::account::Account;
 use crate::interest::watch::Watch;
 use crate::router::Router;
@@ -172,7 +172,7 @@ impl Driver {
             let now = self.consumer.now();
             let mut machine = self.consumer.machine();
             let Some(message) = message else {
-                machine.vanished(sequence);
+                machine.vanished(now, sequence);
                 turn.delivered = true;
                 continue;
             };
@@ -328,9 +328,9 @@ impl Driver {
     }
 
     fn forget_vanished(&mut self) {
-        let reader = &self.reader;
+        let (reader, now) = (&self.reader, self.consumer.now());
         let mut machine = self.consumer.machine();
-        machine.forget_vanished(|sequence| reader.holds(Sequence(sequence)));
+        machine.forget_vanished(now, |sequence| reader.holds(Sequence(sequence)));
         drop(machine);
         self.ahead.retain(|message| reader.holds(message.sequence));
     }
@@ -343,9 +343,9 @@ impl Driver {
 
     /// Tells those who wait, and saves what is not saved yet.
     async fn finish(&mut self, ended: Ended) {
-        let status = match ended {
+        let status: fn(Left) -> Status = match ended {
             Ended::Told(End::Shutdown) | Ended::Closed => Status::ServerShutdown,
-            Ended::Told(End::Deleted) | Ended::Abandoned => Status::ConsumerDeleted,
+            Ended::Told(End::Deleted) | Ended::Abandoned => |_| Status::ConsumerDeleted,
         };
         self.consumer
             .machine()

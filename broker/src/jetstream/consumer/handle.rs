@@ -14,7 +14,7 @@ use super::info::{ConsumerInfo, Identity};
 use super::machine::Machine;
 use super::mail::Mail;
 use super::rules::Nanos;
-use crate::jetstream::config::{ConsumerConfig, Timestamp, metadata};
+use crate::jetstream::config::{ConsumerConfig, Timestamp};
 
 /// Why a consumer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,6 @@ impl Consumer {
         let config = self.config();
         let mut shown = ConsumerConfig::clone(&config);
         shown.pause_until = config.paused_until(Timestamp(now));
-        metadata::for_answer(&mut shown.metadata);
         let identity = Identity {
             stream: self.about.stream.clone(),
             name: self.about.consumer.clone(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::machine::{Machine, Position};
 use super::rules::Nanos;
-use crate::jetstream::config::{ConsumerConfig, Timestamp, is_default, is_false};
+use crate::jetstream::config::{ConsumerConfig, Timestamp, is_default, is_false, metadata};
 
 /// `consumer_info`.
 #[derive(Debug, Clone, Serialize)]
@@ -66,10 +66,18 @@ pub(crate) struct Identity {
 }
 
 impl ConsumerInfo {
+    /// With what answers about one consumer carry, and lists do not.
+    #[must_use]
+    pub(crate) fn for_answer(mut self) -> Self {
+        metadata::for_answer(&mut self.config.metadata);
+        self
+    }
+
     /// `unread` messages match and were not delivered yet.
     pub(crate) fn new(identity: Identity, machine: &Machine, unread: u64, now: Nanos) -> Self {
         let until = machine.rules().paused_until;
-        let groups = identity.config.priority_groups.iter().map(|group| {
+        // There is one group; further ones are kept and mean nothing, as in nats-server.
+        let groups = identity.config.priority_groups.iter().take(1).map(|group| {
             let holder = machine.pinned().filter(|holder| holder.group == *group);
             Group {
                 group: group.clone(),
@@ -86,7 +94,7 @@ impl ConsumerInfo {
             delivered: machine.delivered().into(),
             ack_floor: machine.ack_floor().into(),
             num_ack_pending: machine.pending().len(),
-            num_redelivered: machine.pending().redelivered(),
+            num_redelivered: machine.redelivered_len(),
             num_waiting: machine.waiting_len(),
             num_pending: unread,
             push_bound: machine.is_push_bound(),

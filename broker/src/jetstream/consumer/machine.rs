@@ -191,6 +191,15 @@ impl Machine {
         &self.pending
     }
 
+    /// Messages that were delivered more than once and are not acknowledged, given up or not.
+    pub(crate) fn redelivered_len(&self) -> usize {
+        let given_up = self
+            .exhausted
+            .values()
+            .filter(|deliveries| **deliveries > 1);
+        self.pending.redelivered() + given_up.count()
+    }
+
     /// Requests that wait.
     pub(crate) fn waiting_len(&self) -> usize {
         self.waiting.len() + self.arrivals.len()
@@ -321,9 +330,9 @@ impl Machine {
     }
 
     /// A message that was to be delivered again is gone from the stream.
-    pub(crate) fn vanished(&mut self, sequence: u64) {
+    pub(crate) fn vanished(&mut self, now: Nanos, sequence: u64) {
         if self.pending.remove(sequence).is_some() {
-            self.move_floor(None);
+            self.move_floor(now);
         }
         if self.exhausted.remove(&sequence).is_some() {
             self.effects.is_dirty = true;
@@ -331,12 +340,12 @@ impl Machine {
     }
 
     /// Messages were removed from the stream: forgets those it does not hold any more.
-    pub(crate) fn forget_vanished(&mut self, mut holds: impl FnMut(u64) -> bool) {
+    pub(crate) fn forget_vanished(&mut self, now: Nanos, mut holds: impl FnMut(u64) -> bool) {
         let gone = self.pending.retain(|entry| holds(entry.sequence));
         let before = self.exhausted.len();
         self.exhausted.retain(|sequence, _| holds(*sequence));
         if !gone.is_empty() {
-            self.move_floor(None);
+            self.move_floor(now);
         }
         self.effects.is_dirty |= before != self.exhausted.len();
     }

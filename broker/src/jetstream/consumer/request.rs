@@ -88,6 +88,8 @@ impl PullRequest {
             false => format!("Bad Request - {error}"),
         })?;
         let (expires, heartbeat) = (positive(wire.expires), positive(wire.idle_heartbeat));
+        // A time that is over is not the same as none.
+        let is_late = wire.expires.is_some_and(|expires| expires < 0);
         if heartbeat > 0 && heartbeat.saturating_mul(2) > expires {
             return Err("Bad Request - heartbeat value too large".to_owned());
         }
@@ -101,7 +103,7 @@ impl PullRequest {
         Ok(Self {
             batch: positive(wire.batch).max(1),
             bytes_max: positive(wire.max_bytes),
-            expires: (expires > 0).then_some(expires),
+            expires: (expires > 0 || is_late).then_some(expires),
             no_wait: wire.no_wait.unwrap_or(false),
             heartbeat: (heartbeat > 0).then_some(heartbeat),
             group: wire.group.unwrap_or_default(),

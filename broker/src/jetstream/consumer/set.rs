@@ -18,7 +18,7 @@ use super::saver::Saver;
 use super::{ack, machine::Machine, push};
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::config::{
-    ConsumerConfig, DeliverPolicy, Retention, StreamConfig, Timestamp, metadata,
+    AckPolicy, ConsumerConfig, DeliverPolicy, Retention, StreamConfig, Timestamp, metadata,
 };
 use crate::jetstream::context::AccountContext;
 use crate::jetstream::error_code::{self as code, ApiError};
@@ -250,8 +250,11 @@ impl Consumers {
         mut config: ConsumerConfig,
     ) -> Result<ConsumerInfo, ApiError> {
         let old = consumer.config();
-        // Pausing has a call of its own.
+        // Pausing has a call of its own, and what is durable stays so.
         config.pause_until = old.pause_until;
+        if config.durable.is_empty() {
+            config.durable.clone_from(&old.durable);
+        }
         if *old == config {
             return Ok(consumer.info().await);
         }
@@ -319,10 +322,23 @@ impl Consumers {
             machine,
             clock,
         );
+        self.look_at_interest(&consumer);
         let info = consumer.info_with(reader.pending());
         consumer.about.tell(Notice::Created);
         self.run(consumer, reader);
         Ok(info)
+    }
+
+    /// Push: whether somebody listens already is part of the first answer.
+    fn look_at_interest(&self, consumer: &Consumer) {
+        let config = consumer.config();
+        if config.is_push() {
+            let group =
+                (!config.deliver_group.is_empty()).then_some(config.deliver_group.as_bytes());
+            let account = &self.inner.context.account;
+            let is_active = account.has_interest(config.deliver_subject.as_bytes(), group);
+            consumer.machine().set_interest(consumer.now(), is_active);
+        }
     }
 
     fn reader_of(&self, config: &ConsumerConfig) -> Reader {
@@ -350,13 +366,15 @@ impl Consumers {
             if open.consumer.name() == name || other.direct || other.sourcing {
                 continue;
             }
-            if config.filters().next().is_none() || other.filters().next().is_none() {
+            if config.filters().next().is_none() {
                 return Err(code::CONSUMER_WQ_MULTIPLE_UNFILTERED.into());
             }
-            let overlaps = config.filters().any(|mine| {
-                let mut theirs = other.filters();
-                theirs.any(|theirs| subject::overlap(mine.as_bytes(), theirs.as_bytes()))
-            });
+            let takes_all = other.filters().next().is_none();
+            let overlaps = takes_all
+                || config.filters().any(|mine| {
+                    let mut theirs = other.filters();
+                    theirs.any(|theirs| subject::overlap(mine.as_bytes(), theirs.as_bytes()))
+                });
             if overlaps {
                 return Err(code::CONSUMER_WQ_CONSUMER_NOT_UNIQUE.into());
             }
@@ -402,10 +420,12 @@ impl Consumers {
         let (stream, name) = (&consumer.about.stream, consumer.name());
         let next = format!("CONSUMER.MSG.NEXT.{stream}.{name}");
         let mut doors = vec![
-            (ack::filter(stream, name), Door::Acks),
             (push::flow_control_filter(stream, name), Door::FlowControl),
             (format!("$JS.API.{next}"), Door::Requests),
         ];
+        if consumer.config().ack_policy != AckPolicy::None {
+            doors.push((ack::filter(stream, name), Door::Acks));
+        }
         if let Some(domain) = &self.inner.context.server.config.domain {
             doors.push((format!("$JS.{domain}.API.{next}"), Door::Requests));
         }
@@ -582,9 +602,7 @@ impl Consumers {
                 return Err(code::CONSUMER_INVALID_RESET.with("below start seq"));
             }
             _ => {
-                return Err(
-                    code::CONSUMER_INVALID_RESET.with("not allowed with this deliver policy")
-                );
+                return Err(code::CONSUMER_INVALID_RESET.with("not allowed"));
             }
         }
         consumer.reset(start);

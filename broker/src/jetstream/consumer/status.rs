@@ -25,7 +25,7 @@ pub(crate) enum Status {
     NoMessages,
     RequestTimeout(Left),
     RequestsPending,
-    ConsumerDeleted(Left),
+    ConsumerDeleted,
     ServerShutdown(Left),
     PushBased,
     SizeExceeded(Left),
@@ -61,7 +61,7 @@ impl Status {
             Self::NoMessages => "404 No Messages\r\n".to_owned(),
             Self::RequestTimeout(left) => left.beside("408 Request Timeout"),
             Self::RequestsPending => "408 Requests Pending\r\n".to_owned(),
-            Self::ConsumerDeleted(left) => left.beside("409 Consumer Deleted"),
+            Self::ConsumerDeleted => "409 Consumer Deleted\r\n".to_owned(),
             Self::ServerShutdown(left) => left.beside("409 Server Shutdown"),
             Self::PushBased => "409 Consumer is push based\r\n".to_owned(),
             Self::SizeExceeded(left) => left.beside("409 Message Size Exceeds MaxBytes"),
@@ -116,7 +116,6 @@ mod tests {
                 Status::SizeExceeded(left),
                 "409 Message Size Exceeds MaxBytes",
             ),
-            (Status::ConsumerDeleted(left), "409 Consumer Deleted"),
             (Status::ServerShutdown(left), "409 Server Shutdown"),
         ] {
             check(&status, &format!("NATS/1.0 {line}{pending}"));
@@ -126,6 +125,10 @@ mod tests {
     #[test]
     fn texts_are_those_of_nats_server() {
         check(&Status::NoMessages, "NATS/1.0 404 No Messages\r\n\r\n");
+        check(
+            &Status::ConsumerDeleted,
+            "NATS/1.0 409 Consumer Deleted\r\n\r\n",
+        );
         check(
             &Status::ExpiresExceeded(1_000_000_000),
             "NATS/1.0 409 Exceeded MaxRequestExpires of 1s\r\n\r\n",
