@@ -175,7 +175,7 @@ fn password(name: &str) -> String {
 }
 
 /// The built program: `NATTERJACK_BIN`, else the one in the target directory that this test was built into.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("NATTERJACK_BIN") {
         return named.into();
     }

@@ -31,6 +31,19 @@ pub(crate) fn decode_json<T: DeserializeOwned + Default>(
     }
 }
 
+/// Whether a request says nothing: no body, or JSON without any content, which some clients send.
+pub(crate) fn is_empty_request(body: &[u8]) -> bool {
+    match body.trim_ascii() {
+        b"" => true,
+        body => match serde_json::from_slice(body) {
+            Ok(Value::Null) => true,
+            Ok(Value::Object(members)) => members.is_empty(),
+            Ok(Value::Array(items)) => items.is_empty(),
+            _ => false,
+        },
+    }
+}
+
 /// Reads JSON without its nulls: to Go a null member is one that is not there.
 ///
 /// # Errors
@@ -113,6 +126,16 @@ mod tests {
         let error = decode::<StreamConfig>(body.as_bytes(), true).expect_err("refused");
         assert_eq!(error.err_code, 10025);
         error.description.into_owned()
+    }
+
+    #[test]
+    fn a_request_without_content_is_empty() {
+        for body in ["", " ", "null", "{}", "[]", " { } "] {
+            assert!(is_empty_request(body.as_bytes()), "{body:?}");
+        }
+        for body in ["{\"a\":1}", "[1]", "garbage", "0", "\"\""] {
+            assert!(!is_empty_request(body.as_bytes()), "{body:?}");
+        }
     }
 
     #[test]

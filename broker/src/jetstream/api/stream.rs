@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Asked;
 use super::backup;
-use super::decode::{decode_json, from_value, parse};
+use super::decode::{decode_json, from_value, is_empty_request, parse};
 use super::message;
 use super::response::{Answer, Body, Page, answer, success_body};
 use super::stream_info::{StreamInfo, StreamInfoAnswer, info};
@@ -195,7 +195,7 @@ fn list(asked: Asked<'_>) -> Result<StreamList, ApiError> {
 }
 
 async fn delete(asked: Asked<'_>, name: &str) -> Result<StreamDeleted, ApiError> {
-    if !asked.request.payload.is_empty() {
+    if !is_empty_request(&asked.request.payload) {
         return Err(code::NOT_EMPTY_REQUEST.into());
     }
     if !asked.streams.remove(name).await? {
