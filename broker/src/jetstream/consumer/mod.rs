@@ -13,6 +13,8 @@ mod in_process;
 mod info;
 mod machine;
 mod mail;
+#[cfg(test)]
+mod model;
 mod outlet;
 mod pending;
 mod priority;
