@@ -267,6 +267,8 @@ impl Server {
         let shared = &self.shared;
         shared.is_lame_duck.store(true, Ordering::Relaxed);
         shared.stop.cancel();
+        // While the connections are open, so that whoever waits for messages hears that none will come.
+        shared.streams.stop_consumers().await;
         let open: Vec<_> = lock(&shared.connections).values().cloned().collect();
         for connection in &open {
             if connection

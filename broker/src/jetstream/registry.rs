@@ -118,6 +118,20 @@ impl Registry {
         streams.open_all().await.map_err(Error::from)
     }
 
+    /// Ends deliveries: what clients wait for is answered, and what consumers know is saved.
+    pub(crate) async fn stop_consumers(&self) {
+        let accounts: Vec<_> = lock(&self.accounts).values().cloned().collect();
+        for api in accounts {
+            for stream in api
+                .streams()
+                .map(|streams| streams.all())
+                .unwrap_or_default()
+            {
+                stream.consumers().stop(End::Shutdown).await;
+            }
+        }
+    }
+
     /// Ends capturing, commits what was taken and closes all streams.
     pub(crate) async fn shutdown(&self) {
         let accounts: Vec<_> = lock(&self.accounts).drain().map(|(_, api)| api).collect();
