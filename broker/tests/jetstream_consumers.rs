@@ -652,6 +652,20 @@ async fn interest_lasts_until_everybody_has_acknowledged() {
 }
 
 #[tokio::test]
+async fn interest_without_acknowledgements_lasts_until_the_delivery() {
+    let mut bench = Bench::new().await;
+    let stream = json!({"name": "S", "subjects": ["s.*"], "retention": "interest"});
+    bench.call("STREAM.CREATE.S", &stream).await;
+    bench.consumer("c", json!({"ack_policy": "none"})).await;
+    for _ in 0..3 {
+        bench.store("s.a", "x").await;
+    }
+    assert_eq!(bench.fetch("c", 2).await.len(), 2);
+    // They go with the next commit, which nothing waits for.
+    while bench.messages("S").await > 1 {}
+}
+
+#[tokio::test]
 async fn a_restart_forgets_nothing_that_was_confirmed() {
     let mut bench = Bench::with_messages(6).await;
     let config = json!({"ack_policy": "explicit", "ack_wait": SECOND, "metadata": {"k": "v"}});

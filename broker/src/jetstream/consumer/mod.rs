@@ -21,6 +21,7 @@ mod priority;
 mod pull;
 mod push;
 mod request;
+mod retention;
 pub(crate) mod rules;
 mod saver;
 mod set;

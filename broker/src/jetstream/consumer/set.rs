@@ -1,4 +1,4 @@
-//! All consumers of one stream: making, finding, changing and removing them; and who still needs a message.
+//! All consumers of one stream: making, finding, changing and removing them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use super::driver::{Driver, Ended};
 use super::handle::{Consumer, End, Stored};
 use super::info::ConsumerInfo;
 use super::mail::Door;
+use super::retention::Siblings;
 use super::saver::Saver;
 use super::{ack, machine::Machine, push};
 use crate::interest::subscription::{Sink, Subscription};
@@ -24,13 +25,10 @@ use crate::jetstream::context::AccountContext;
 use crate::jetstream::error_code::{self as code, ApiError};
 use crate::subject;
 
-/// Messages of a look at what nobody needs.
-const SWEEP: usize = 1000;
-
 /// The consumers of one stream.
 #[derive(Clone)]
 pub(crate) struct Consumers {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl std::fmt::Debug for Consumers {
@@ -41,10 +39,10 @@ impl std::fmt::Debug for Consumers {
     }
 }
 
-struct Inner {
-    stream: Stream,
+pub(super) struct Inner {
+    pub(super) stream: Stream,
     context: Arc<AccountContext>,
-    retention: Mutex<Retention>,
+    pub(super) retention: Mutex<Retention>,
     open: Mutex<BTreeMap<String, Open>>,
     /// Held while a consumer is made, changed or removed.
     changes: tokio::sync::Mutex<()>,
@@ -72,50 +70,26 @@ pub(crate) enum Action {
     Update,
 }
 
-/// The other consumers, to a driver that has messages its own consumer is done with.
-pub(super) struct Siblings {
-    inner: std::sync::Weak<Inner>,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Siblings {
-    /// Which of the messages that `own` is done with nobody else needs.
-    pub(super) fn unneeded(&self, own: &Arc<Consumer>, settled: &[u64]) -> Vec<Sequence> {
-        if settled.is_empty() {
-            return Vec::new();
-        }
-        let Some(inner) = self.inner.upgrade() else {
-            return Vec::new();
-        };
-        let retention = *lock(&inner.retention);
-        let has_say = |other: &Arc<Consumer>| match retention {
-            Retention::Limits => false,
-            // A message of a work queue is for one consumer, and for every stream that copies the queue.
-            Retention::WorkQueue => other.config().sourcing,
-            Retention::Interest => true,
-        };
-        if retention == Retention::Limits {
-            return Vec::new();
-        }
-        let others: Vec<Arc<Consumer>> = lock(&inner.open)
-            .values()
-            .map(|open| open.consumer.clone())
-            .filter(|other| !Arc::ptr_eq(other, own) && has_say(other))
-            .collect();
-        let is_needed = |sequence: u64| {
-            if others.is_empty() {
-                return false;
-            }
-            let Some(subject) = inner.stream.subject(Sequence(sequence)) else {
-                return false;
-            };
-            others.iter().any(|other| other.needs(sequence, &subject))
-        };
-        let unneeded = settled.iter().filter(|sequence| !is_needed(**sequence));
-        unneeded.copied().map(Sequence).collect()
+impl Inner {
+    /// When messages go.
+    pub(super) fn retention(&self) -> Retention {
+        *lock(&self.retention)
+    }
+
+    /// Whether the predicate holds for any of them, those that clients do not see too.
+    pub(super) fn any(&self, predicate: impl Fn(&Consumer) -> bool) -> bool {
+        let open = lock(&self.open);
+        open.values().any(|open| predicate(&open.consumer))
+    }
+
+    /// All of them, those that clients do not see too.
+    pub(super) fn open(&self) -> Vec<Arc<Consumer>> {
+        let open = lock(&self.open);
+        open.values().map(|open| open.consumer.clone()).collect()
     }
 }
 
@@ -386,12 +360,10 @@ impl Consumers {
     fn run(&self, consumer: Arc<Consumer>, reader: Reader) {
         let config = consumer.config();
         let inner = &self.inner;
-        if *lock(&inner.retention) != Retention::Limits {
+        if inner.retention() != Retention::Limits {
             consumer.machine().track_settled();
         }
-        let siblings = Siblings {
-            inner: Arc::downgrade(inner),
-        };
+        let siblings = Siblings::new(inner);
         let driver = Driver::new(
             consumer.clone(),
             siblings,
@@ -462,12 +434,6 @@ impl Consumers {
         self.all().len()
     }
 
-    /// Whether a consumer wants messages of a subject: what an interest stream keeps.
-    pub(crate) fn wants(&self, subject: &[u8]) -> bool {
-        let open = lock(&self.inner.open);
-        open.values().any(|open| open.consumer.wants(subject))
-    }
-
     /// Removes one; false if there was none of that name.
     ///
     /// # Errors
@@ -492,7 +458,7 @@ impl Consumers {
         if self.is_stored(&config) {
             self.inner.stream.remove_consumer(consumer.name()).await?;
         }
-        if *lock(&self.inner.retention) == Retention::Interest {
+        if self.inner.retention() == Retention::Interest {
             self.sweep(false).await?;
         }
         Ok(())
@@ -510,52 +476,6 @@ impl Consumers {
             self.inner.context.account.unsubscribe(interest);
         }
         Some(open)
-    }
-
-    /// Removes what no consumer needs: after one has gone, when the retention has become interest, and after a start, when it may be known of an acknowledgement but
-    /// not of what followed from it.
-    pub(crate) async fn sweep(&self, at_start: bool) -> Result<(), storage::Error> {
-        let retention = *lock(&self.inner.retention);
-        let open: Vec<Arc<Consumer>> = lock(&self.inner.open)
-            .values()
-            .map(|open| open.consumer.clone())
-            .collect();
-        if at_start && open.is_empty() {
-            return Ok(());
-        }
-        let stream = &self.inner.stream;
-        let mut reader = stream.reader(Vec::new(), ReaderStart::Sequence(Sequence(0)));
-        loop {
-            let limit = storage::stream::ReadLimit::messages(SWEEP);
-            let batch = reader.next(limit).await?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let is_unneeded = |message: &&storage::stream::StoredMessage| {
-                let mut wanting = open.iter().filter(|one| one.wants(&message.subject));
-                match retention {
-                    Retention::Interest => {
-                        !wanting.any(|one| one.machine().needs(message.sequence.0))
-                    }
-                    _ => wanting
-                        .next()
-                        .is_some_and(|one| !one.machine().needs(message.sequence.0)),
-                }
-            };
-            let remove: Vec<Sequence> = batch
-                .iter()
-                .filter(is_unneeded)
-                .map(|message| message.sequence)
-                .collect();
-            if !remove.is_empty() {
-                stream
-                    .settle(Settle {
-                        cursor: None,
-                        remove,
-                    })
-                    .await?;
-            }
-        }
     }
 
     /// Pauses a consumer until a time, or lets it go on.
@@ -609,28 +529,14 @@ impl Consumers {
         Ok(start)
     }
 
-    /// The stream has another retention.
-    pub(crate) fn set_retention(&self, retention: Retention) {
-        *lock(&self.inner.retention) = retention;
-        if retention != Retention::Limits {
-            for open in lock(&self.inner.open).values() {
-                open.consumer.machine().track_settled();
-            }
-        }
-    }
-
     /// The stream closes or is removed: deliveries end, whoever waits is told, and what must be saved is.
     pub(crate) async fn stop(&self, end: End) {
-        for consumer in lock(&self.inner.open).values().map(|open| &open.consumer) {
+        for consumer in self.inner.open() {
             consumer.end(end);
         }
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
-        let all: Vec<Arc<Consumer>> = lock(&self.inner.open)
-            .values()
-            .map(|open| open.consumer.clone())
-            .collect();
-        for consumer in all {
+        for consumer in self.inner.open() {
             self.close(&consumer);
             if end == End::Deleted {
                 consumer.about.tell(Notice::Deleted);
