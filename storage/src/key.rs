@@ -8,18 +8,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
-use hmac::{Hmac, Mac};
-use sha2::{Digest, Sha256};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{digest, hmac, rand};
 
 use crate::Error;
 use crate::data_dir::io_error;
 
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 32;
-/// Bytes of a nonce; long enough to be drawn by chance for ever.
-pub(crate) const NONCE_BYTES: usize = 24;
+/// Bytes of the nonce a key is wrapped with. A master key wraps one key per file, so they may be
+/// drawn by chance.
+const NONCE_BYTES: usize = 12;
 /// Bytes that sealing adds at the end.
 pub(crate) const TAG_BYTES: usize = 16;
 /// Shortest text that is taken for a key: it is not stretched, so it has to be random.
@@ -35,7 +34,7 @@ const ID_CONTEXT: &[u8] = b"natterjack key id 1";
 
 /// The key that wraps the keys of stream files.
 pub struct MasterKey {
-    cipher: XChaCha20Poly1305,
+    cipher: LessSafeKey,
     /// Tells keys apart without telling anything of them.
     id: [u8; KEY_ID_BYTES],
 }
@@ -98,7 +97,7 @@ impl MasterKey {
             },
             _ => io_error(path, source),
         };
-        let mut text: String = random_key()
+        let mut text: String = random::<KEY_BYTES>()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
@@ -122,7 +121,7 @@ impl MasterKey {
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&keyed_hash(&bytes, ID_CONTEXT)[..KEY_ID_BYTES]);
         Self {
-            cipher: XChaCha20Poly1305::new(&bytes.into()),
+            cipher: aes_key(&bytes),
             id,
         }
     }
@@ -136,13 +135,17 @@ impl MasterKey {
         }
         let text = content.trim_ascii();
         let enough = text.len() >= TEXT_CHARS_MIN;
-        enough.then(|| Self::from_bytes(Sha256::digest(text).into()))
+        enough.then(|| {
+            let mut key = [0; KEY_BYTES];
+            key.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
+            Self::from_bytes(key)
+        })
     }
 
     /// Wraps the key of a file.
     pub(crate) fn wrap(&self, key: &[u8; KEY_BYTES]) -> [u8; WRAPPED_BYTES] {
         let mut wrapped = [0; WRAPPED_BYTES];
-        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let nonce: [u8; NONCE_BYTES] = random();
         let (id, rest) = wrapped.split_at_mut(KEY_ID_BYTES);
         let (stored_nonce, rest) = rest.split_at_mut(NONCE_BYTES);
         let (body, stored_tag) = rest.split_at_mut(KEY_BYTES);
@@ -151,9 +154,13 @@ impl MasterKey {
         body.copy_from_slice(key);
         let tag = self
             .cipher
-            .encrypt_inout_detached(&nonce.into(), WRAP_CONTEXT, body.into())
-            .expect("a key is short enough to be encrypted");
-        stored_tag.copy_from_slice(&tag);
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(WRAP_CONTEXT),
+                body,
+            )
+            .expect("a key is short enough to be sealed");
+        stored_tag.copy_from_slice(tag.as_ref());
         wrapped
     }
 
@@ -166,16 +173,10 @@ impl MasterKey {
         }
         let (nonce, rest) = rest.split_at(NONCE_BYTES);
         let (body, tag) = rest.split_at(KEY_BYTES);
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| UnwrapError::Damaged)?;
-        let tag: [u8; TAG_BYTES] = tag.try_into().map_err(|_| UnwrapError::Damaged)?;
-        let mut key: [u8; KEY_BYTES] = body.try_into().map_err(|_| UnwrapError::Damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnwrapError::Damaged)?;
+        let mut key = [0; KEY_BYTES];
         self.cipher
-            .decrypt_inout_detached(
-                &nonce.into(),
-                WRAP_CONTEXT,
-                (&mut key[..]).into(),
-                &tag.into(),
-            )
+            .open_separate_gather(nonce, Aad::from(WRAP_CONTEXT), body, tag, &mut key)
             .map_err(|_| UnwrapError::Damaged)?;
         Ok(key)
     }
@@ -187,16 +188,25 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
-/// A new key.
-pub(crate) fn random_key() -> [u8; KEY_BYTES] {
-    rand::random()
+/// AES-256-GCM under a key.
+pub(crate) fn aes_key(key: &[u8; KEY_BYTES]) -> LessSafeKey {
+    let key = UnboundKey::new(&AES_256_GCM, key).expect("the key has the right length");
+    LessSafeKey::new(key)
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
 }
 
 /// HMAC-SHA-256.
 pub(crate) fn keyed_hash(key: &[u8; KEY_BYTES], text: &[u8]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes any key");
-    mac.update(text);
-    mac.finalize().into_bytes().into()
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(hmac::sign(&key, text).as_ref());
+    hash
 }
 
 #[cfg(test)]
@@ -239,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_line_is_no_part_of_a_key() {
-        let key = random_key();
+        let key = random::<KEY_BYTES>();
         let open = |content: &[u8]| {
             let (_dir, path) = written(content, 0o600);
             MasterKey::open(&path).unwrap()
@@ -264,7 +274,7 @@ mod tests {
             MasterKey::from_bytes([1; 32]),
             MasterKey::from_bytes([2; 32]),
         );
-        let key = random_key();
+        let key = random::<KEY_BYTES>();
         let wrapped = one.wrap(&key);
         assert_eq!(one.unwrap(&wrapped), Ok(key));
         assert_eq!(two.unwrap(&wrapped), Err(UnwrapError::OtherKey));
@@ -281,7 +291,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("streams.key");
         let made = MasterKey::create(&path).unwrap();
-        let key = random_key();
+        let key = random::<KEY_BYTES>();
         assert_eq!(
             MasterKey::open(&path).unwrap().unwrap(&made.wrap(&key)),
             Ok(key)

@@ -1,9 +1,12 @@
 //! Brings files of earlier formats forward.
 //!
-//! 1 -> 2: rows of `meta`, `live`, `cursors` and `consumers` get checksums, in one commit. Heads
-//! and blocks, which are most of a file and have one, stay as they are and are still read.
+//! 1 -> 2: the file gets a key, and the rows of `meta`, `live`, `cursors` and `consumers` are sealed
+//! under it, in one commit. Heads and blocks, which are most of a file and have a checksum, stay as
+//! they are and are still read; so the key stays in the clear, whatever key file there is.
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
+use crate::key::random;
 
 use super::super::record::{BadRecord, Totals};
 use super::FORMAT;
@@ -12,6 +15,7 @@ use super::load;
 use super::rows::{
     CONFIG_ROW, CONSUMERS, CURSORS, FORMAT_ROW, LIVE, META, Place, Rows, TOTALS_ROW,
 };
+use super::store_key;
 use super::write::put_named;
 
 /// The figures of a stream in the first format: last sequence and its time.
@@ -31,12 +35,14 @@ pub(super) fn bring_forward(database: &Database) -> Result<(), Fault> {
     }
     let mut write = database.begin_write()?;
     write.set_two_phase_commit(true);
-    add_checksums(&write)?;
+    seal(&write)?;
     Ok(write.commit()?)
 }
 
-fn add_checksums(write: &WriteTransaction) -> Result<(), Fault> {
-    let rows = Rows::plain();
+fn seal(write: &WriteTransaction) -> Result<(), Fault> {
+    let key = random();
+    store_key(write, &key, None)?;
+    let rows = &Rows::new(&key, true);
     {
         let mut meta = write.open_table(META)?;
         let config = meta.get(CONFIG_ROW)?.map(|row| row.value().to_vec());
@@ -63,7 +69,7 @@ fn add_checksums(write: &WriteTransaction) -> Result<(), Fault> {
         }
     }
     // A consumer's row had a checksum: `1 u8 | crc32 u32 | owner`.
-    named(write, CONSUMERS, Place::Consumers, |row| {
+    named(write, rows, CONSUMERS, Place::Consumers, |row| {
         let short = BadRecord("row is cut short");
         let (_, rest) = row.split_first().ok_or(short)?;
         let (crc, owner) = rest.split_first_chunk::<4>().ok_or(short)?;
@@ -72,16 +78,16 @@ fn add_checksums(write: &WriteTransaction) -> Result<(), Fault> {
         }
         Ok([&[1], owner].concat())
     })?;
-    named(write, CURSORS, Place::Cursors, |row| Ok(row.to_vec()))
+    named(write, rows, CURSORS, Place::Cursors, |row| Ok(row.to_vec()))
 }
 
 fn named(
     write: &WriteTransaction,
+    rows: &Rows,
     table: TableDefinition<'static, &'static str, &'static [u8]>,
     place: Place,
     forward: impl Fn(&[u8]) -> Result<Vec<u8>, BadRecord>,
 ) -> Result<(), Fault> {
-    let rows = Rows::plain();
     let mut table = write.open_table(table)?;
     let mut found = Vec::new();
     for row in table.iter()? {
@@ -89,7 +95,8 @@ fn named(
         found.push((name.value().to_owned(), forward(row.value())?));
     }
     for (name, row) in found {
-        put_named(&mut table, place, &name, &row, &rows)?;
+        table.remove(&name[..])?;
+        put_named(&mut table, place, &name, &row, rows)?;
     }
     Ok(())
 }

@@ -1,29 +1,41 @@
-//! The tables of a stream file, and what lies around the body of every row: a checksum, or a seal.
+//! The tables of a stream file, and the seal around the body of every row.
 //!
 //! ```text
-//! plain   2 u8 | crc32 u32 of table, key and body | body
-//! sealed  3 u8 | nonce (24 bytes) | XChaCha20 of the body | Poly1305 tag (16 bytes)
+//! sealed  2 u8 | salt (16 bytes) | count u64 | AES-256-GCM of the body | tag (16 bytes)
+//! key     3 u8 | crc32 u32 of the rest | 0 u8, the file's key, or 1 u8, that wrapped (`key.rs`)
 //! ```
 //!
-//! Table and key are part of what is checked, so a row is good in its own place only. A nonce is 16
-//! random bytes, drawn when the file is opened, and a counter. Where rows are sealed, names are not
-//! keys: HMAC-SHA-256 under a key of its own takes their place (32 hexadecimal digits), and the
-//! name lies sealed in the row. What a thief of the file learns is how many rows there are, how
-//! long, and which sequences they begin with. Rows that are older versions of themselves are not
-//! recognised as such, but for the totals that every commit writes.
+//! All files are sealed, under a random key of their own, which is a row of `meta`. Without a key
+//! file it lies there in the clear: the seal is a checksum then that covers table and key too, so
+//! that a row is good in its own place only. And it makes what is on the disk unguessable for those
+//! who write messages, whom redb's page checksums would not stop (see `mod.rs`). With a key file
+//! the key is wrapped, and the rows are secret.
+//!
+//! The salt is drawn when a file is opened. HMAC-SHA-256 makes the key of all rows that are written
+//! until it is closed of it, and their nonce is a count: nothing repeats, even when an old copy of
+//! the file is put back.
+//!
+//! Names are no keys: HMAC-SHA-256 takes their place (32 hexadecimal digits), and the name lies
+//! sealed in the row. What a thief of the file learns is how many rows there are, how long, and
+//! which sequences they begin with. Rows that are older versions of themselves are not recognised
+//! as such, but for the totals that every commit writes.
+//!
+//! Measured on two cores, release: 3.4 GB/s, which is 18 µs for a full block of 60 KiB.
 //!
 //! The first format had rows that begin with 1: a checksum without table and key in heads and
 //! blocks, none in the other tables. Heads and blocks of it are still read.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
+use hashbrown::HashMap;
 use redb::{Key, TableDefinition};
 
-use crate::key::{KEY_BYTES, NONCE_BYTES, TAG_BYTES, keyed_hash};
+use crate::key::{KEY_BYTES, TAG_BYTES, aes_key, keyed_hash, random};
 
+use super::super::lock;
 use super::super::record::BadRecord;
 use super::error::Fault;
 
@@ -42,9 +54,15 @@ pub(super) const CONFIG_ROW: &str = "config";
 pub(super) const TOTALS_ROW: &str = "totals";
 
 const FIRST_FORMAT: u8 = 1;
-const PLAIN: u8 = 2;
-const SEALED: u8 = 3;
+const SEALED: u8 = 2;
+const CHECKED: u8 = 3;
 const CRC_BYTES: usize = 4;
+const SALT_BYTES: usize = 16;
+const COUNT_BYTES: usize = 8;
+/// What lies before the sealed body.
+const START_BYTES: usize = 1 + SALT_BYTES + COUNT_BYTES;
+/// Keys of earlier openings that are remembered; the oldest files have one per start.
+const OPENINGS_MAX: usize = 256;
 
 /// A table, as rows know it. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,49 +75,42 @@ pub(super) enum Place {
     Consumers = 6,
 }
 
-/// Puts checksums or seals around the rows of one file, and checks them.
+/// Seals the rows of one file and opens them.
 pub(super) struct Rows {
-    cipher: Option<Cipher>,
-}
-
-struct Cipher {
-    cipher: XChaCha20Poly1305,
+    key: [u8; KEY_BYTES],
     names: [u8; KEY_BYTES],
-    nonce_start: [u8; NONCE_BYTES - 8],
-    nonces: AtomicU64,
+    /// Of this opening.
+    salt: [u8; SALT_BYTES],
+    cipher: LessSafeKey,
+    count: AtomicU64,
+    /// Of earlier openings.
+    others: Mutex<HashMap<[u8; SALT_BYTES], LessSafeKey>>,
+    /// Whether rows of the first format are taken: they could be anybody's.
+    first_format: bool,
 }
 
 impl Rows {
-    /// Rows that everybody can read.
-    pub(super) fn plain() -> Self {
-        Self { cipher: None }
-    }
-
-    /// Rows that only the holder of the file's key can read.
-    pub(super) fn sealed(key: &[u8; KEY_BYTES]) -> Self {
-        let cipher = Cipher {
-            cipher: XChaCha20Poly1305::new(key.into()),
-            names: keyed_hash(key, b"natterjack names 1"),
-            nonce_start: rand::random(),
-            nonces: AtomicU64::new(0),
-        };
+    /// The rows of a file with this key. Rows of the first format are read where nothing is secret.
+    pub(super) fn new(key: &[u8; KEY_BYTES], first_format: bool) -> Self {
+        let salt = random();
         Self {
-            cipher: Some(cipher),
+            key: *key,
+            names: keyed_hash(key, b"natterjack names 1"),
+            salt,
+            cipher: opening_key(key, &salt),
+            count: AtomicU64::new(0),
+            others: Mutex::default(),
+            first_format,
         }
     }
 
     /// The key of a row that belongs to a name.
-    pub(super) fn name_key<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        let Some(cipher) = &self.cipher else {
-            return Cow::Borrowed(name);
-        };
-        let hash = keyed_hash(&cipher.names, name.as_bytes());
-        Cow::Owned(
-            hash[..16]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+    pub(super) fn name_key(&self, name: &str) -> String {
+        let hash = keyed_hash(&self.names, name.as_bytes());
+        hash[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Stores a row; its body is given in parts.
@@ -111,7 +122,7 @@ impl Rows {
         parts: &[&[u8]],
     ) -> Result<(), Fault> {
         let key_bytes = K::as_bytes(&key).as_ref().to_vec();
-        let len = self.len(parts);
+        let len = sealed_len(parts);
         let mut row = table.insert_reserve(key, len)?;
         self.write(place, &key_bytes, parts, row.as_mut())
     }
@@ -119,7 +130,7 @@ impl Rows {
     /// A row that is stored in another way than by `put`.
     #[cfg(test)]
     pub(super) fn row(&self, place: Place, key: &[u8], body: &[u8]) -> Vec<u8> {
-        let mut row = vec![0; self.len(&[body])];
+        let mut row = vec![0; sealed_len(&[body])];
         self.write(place, key, &[body], &mut row).unwrap();
         row
     }
@@ -131,29 +142,38 @@ impl Rows {
         key: &[u8],
         row: &'a [u8],
     ) -> Result<Cow<'a, [u8]>, BadRecord> {
-        let short = BadRecord("row is cut short");
-        let (kind, rest) = row.split_first().ok_or(short)?;
-        match (*kind, &self.cipher) {
-            (PLAIN, None) => {
-                let (crc, body) = rest.split_at_checked(CRC_BYTES).ok_or(short)?;
-                if crc != checksum(place, key, &[body]).to_be_bytes() {
-                    return Err(BadRecord("row checksum differs"));
-                }
-                Ok(Cow::Borrowed(body))
-            }
-            (SEALED, Some(cipher)) => cipher.open(place, key, rest).map(Cow::Owned),
-            (FIRST_FORMAT, None) => first_format(place, row).map(Cow::Owned),
-            (PLAIN | FIRST_FORMAT, Some(_)) => Err(BadRecord("row is not sealed")),
+        match row.first() {
+            Some(&SEALED) => self.open_sealed(place, key, row).map(Cow::Owned),
+            Some(&FIRST_FORMAT) if self.first_format => first_format(place, row).map(Cow::Owned),
             _ => Err(BadRecord("unknown kind of row")),
         }
     }
 
-    fn len(&self, parts: &[&[u8]]) -> usize {
-        let around = match self.cipher {
-            None => 1 + CRC_BYTES,
-            Some(_) => 1 + NONCE_BYTES + TAG_BYTES,
+    fn open_sealed(&self, place: Place, key: &[u8], row: &[u8]) -> Result<Vec<u8>, BadRecord> {
+        let short = BadRecord("row is cut short");
+        let (salt, rest) = row[1..].split_first_chunk::<SALT_BYTES>().ok_or(short)?;
+        let (count, rest) = rest.split_first_chunk::<COUNT_BYTES>().ok_or(short)?;
+        let (sealed, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(short)?;
+        let mut body = vec![0; sealed.len()];
+        let context = context(place, key);
+        let mut open = |cipher: &LessSafeKey| {
+            cipher
+                .open_separate_gather(nonce(*count), Aad::from(&context), sealed, tag, &mut body)
+                .map_err(|_| BadRecord("row does not open: it was changed or belongs elsewhere"))
         };
-        around + parts.iter().map(|part| part.len()).sum::<usize>()
+        if *salt == self.salt {
+            open(&self.cipher)?;
+            return Ok(body);
+        }
+        let mut others = lock(&self.others);
+        if others.len() >= OPENINGS_MAX && !others.contains_key(salt) {
+            others.clear();
+        }
+        let cipher = others
+            .entry(*salt)
+            .or_insert_with(|| opening_key(&self.key, salt));
+        open(cipher)?;
+        Ok(body)
     }
 
     fn write(
@@ -163,51 +183,53 @@ impl Rows {
         parts: &[&[u8]],
         row: &mut [u8],
     ) -> Result<(), Fault> {
-        let Some(cipher) = &self.cipher else {
-            row[0] = PLAIN;
-            row[1..=CRC_BYTES].copy_from_slice(&checksum(place, key, parts).to_be_bytes());
-            join(parts, &mut row[1 + CRC_BYTES..]);
-            return Ok(());
-        };
+        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         row[0] = SEALED;
-        let nonce = cipher.next_nonce();
-        row[1..=NONCE_BYTES].copy_from_slice(&nonce);
+        row[1..=SALT_BYTES].copy_from_slice(&self.salt);
+        row[1 + SALT_BYTES..START_BYTES].copy_from_slice(&count);
         let body_end = row.len() - TAG_BYTES;
-        let (body, end) = row[1 + NONCE_BYTES..].split_at_mut(body_end - 1 - NONCE_BYTES);
+        let (body, end) = row[START_BYTES..].split_at_mut(body_end - START_BYTES);
         join(parts, body);
-        let tag = cipher
+        let tag = self
             .cipher
-            .encrypt_inout_detached(&nonce.into(), &context(place, key), body.into())
+            .seal_in_place_separate_tag(nonce(count), Aad::from(context(place, key)), body)
             .map_err(|_| Fault::damage("a row is too long to be sealed"))?;
-        end.copy_from_slice(&tag);
+        end.copy_from_slice(tag.as_ref());
         Ok(())
     }
 }
 
-impl Cipher {
-    fn next_nonce(&self) -> [u8; NONCE_BYTES] {
-        let mut nonce = [0; NONCE_BYTES];
-        let (start, count) = nonce.split_at_mut(self.nonce_start.len());
-        start.copy_from_slice(&self.nonce_start);
-        count.copy_from_slice(&self.nonces.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        nonce
-    }
+/// A row that has to be read before there is a key.
+pub(super) fn checked(body: &[u8]) -> Vec<u8> {
+    let crc = crc32fast::hash(body).to_be_bytes();
+    [&[CHECKED], &crc[..], body].concat()
+}
 
-    fn open(&self, place: Place, key: &[u8], rest: &[u8]) -> Result<Vec<u8>, BadRecord> {
-        let short = BadRecord("row is cut short");
-        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(short)?;
-        let (body, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(short)?;
-        let mut body = body.to_vec();
-        self.cipher
-            .decrypt_inout_detached(
-                nonce.into(),
-                &context(place, key),
-                (&mut body[..]).into(),
-                tag.into(),
-            )
-            .map_err(|_| BadRecord("row does not open: it was changed or belongs elsewhere"))?;
-        Ok(body)
+/// The body of such a row.
+pub(super) fn open_checked(row: &[u8]) -> Result<&[u8], BadRecord> {
+    let rest = row.strip_prefix(&[CHECKED]);
+    let rest = rest.and_then(|rest| rest.split_first_chunk::<CRC_BYTES>());
+    match rest {
+        Some((crc, body)) if *crc == crc32fast::hash(body).to_be_bytes() => Ok(body),
+        _ => Err(BadRecord("row checksum differs")),
     }
+}
+
+fn sealed_len(parts: &[&[u8]]) -> usize {
+    START_BYTES + TAG_BYTES + parts.iter().map(|part| part.len()).sum::<usize>()
+}
+
+/// The key of all rows that are written while a file is open once.
+fn opening_key(key: &[u8; KEY_BYTES], salt: &[u8; SALT_BYTES]) -> LessSafeKey {
+    let mut text = b"natterjack rows 1".to_vec();
+    text.extend_from_slice(salt);
+    aes_key(&keyed_hash(key, &text))
+}
+
+fn nonce(count: [u8; COUNT_BYTES]) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[4..].copy_from_slice(&count);
+    Nonce::assume_unique_for_key(nonce)
 }
 
 fn join(parts: &[&[u8]], mut out: &mut [u8]) {
@@ -224,16 +246,6 @@ fn context(place: Place, key: &[u8]) -> Vec<u8> {
     context.push(place as u8);
     context.extend_from_slice(key);
     context
-}
-
-fn checksum(place: Place, key: &[u8], parts: &[&[u8]]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&[place as u8]);
-    crc.update(key);
-    for part in parts {
-        crc.update(part);
-    }
-    crc.finalize()
 }
 
 /// A row of the first format as the body it would be today.
@@ -267,50 +279,61 @@ fn first_format(place: Place, row: &[u8]) -> Result<Vec<u8>, BadRecord> {
 mod tests {
     use super::*;
 
-    fn both() -> [Rows; 2] {
-        [Rows::plain(), Rows::sealed(&[7; KEY_BYTES])]
-    }
+    const KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
 
     #[test]
     fn a_row_opens_in_its_own_place_only() {
-        for rows in both() {
-            let row = rows.row(Place::Heads, &[1; 8], b"body");
-            assert_eq!(&*rows.open(Place::Heads, &[1; 8], &row).unwrap(), b"body");
-            assert!(rows.open(Place::Blocks, &[1; 8], &row).is_err());
-            assert!(rows.open(Place::Heads, &[2; 8], &row).is_err());
+        let rows = Rows::new(&KEY, true);
+        let row = rows.row(Place::Heads, &[1; 8], b"body");
+        assert_eq!(&*rows.open(Place::Heads, &[1; 8], &row).unwrap(), b"body");
+        assert!(rows.open(Place::Blocks, &[1; 8], &row).is_err());
+        assert!(rows.open(Place::Heads, &[2; 8], &row).is_err());
+        let other = Rows::new(&[8; KEY_BYTES], true);
+        assert!(other.open(Place::Heads, &[1; 8], &row).is_err());
+    }
+
+    #[test]
+    fn rows_of_many_openings_are_read() {
+        let mut written = Vec::new();
+        for _ in 0..OPENINGS_MAX + 20 {
+            let rows = Rows::new(&KEY, false);
+            written.push(rows.row(Place::Live, &[1; 8], b"body"));
         }
+        let rows = Rows::new(&KEY, false);
+        for row in written.iter().chain(&written) {
+            assert_eq!(&*rows.open(Place::Live, &[1; 8], row).unwrap(), b"body");
+        }
+        assert!(lock(&rows.others).len() <= OPENINGS_MAX);
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        for rows in both() {
-            let row = rows.row(Place::Live, &[1; 8], b"\x05\x06");
-            for bit in 0..row.len() * 8 {
-                let mut damaged = row.clone();
-                damaged[bit / 8] ^= 1 << (bit % 8);
-                assert!(rows.open(Place::Live, &[1; 8], &damaged).is_err(), "{bit}");
-            }
-            for len in 0..row.len() {
-                assert!(rows.open(Place::Live, &[1; 8], &row[..len]).is_err());
-            }
+        let rows = Rows::new(&KEY, true);
+        let row = rows.row(Place::Live, &[1; 8], b"\x05\x06");
+        for bit in 0..row.len() * 8 {
+            let mut damaged = row.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(rows.open(Place::Live, &[1; 8], &damaged).is_err(), "{bit}");
+        }
+        for len in 0..row.len() {
+            assert!(rows.open(Place::Live, &[1; 8], &row[..len]).is_err());
         }
     }
 
     #[test]
-    fn a_sealed_file_takes_no_plain_row_and_shows_nothing() {
-        let [plain, sealed] = both();
-        let row = plain.row(Place::Meta, b"config", b"secret text");
-        assert!(sealed.open(Place::Meta, b"config", &row).is_err());
-        let one = sealed.row(Place::Meta, b"config", b"secret text");
-        let two = sealed.row(Place::Meta, b"config", b"secret text");
-        assert_ne!(one, two);
+    fn rows_and_names_tell_nothing() {
+        let rows = Rows::new(&KEY, false);
+        let one = rows.row(Place::Meta, b"config", b"secret text");
+        let two = rows.row(Place::Meta, b"config", b"secret text");
+        assert_ne!(one[START_BYTES..], two[START_BYTES..]);
         assert!(!one.windows(6).any(|part| part == b"secret"));
-        assert!(plain.open(Place::Meta, b"config", &one).is_err());
-        let key = sealed.name_key("worker");
+        let key = rows.name_key("worker");
         assert_eq!(key.len(), 32);
-        assert_eq!(key, sealed.name_key("worker"));
-        assert_ne!(key, sealed.name_key("reader"));
-        assert_ne!(key, Rows::sealed(&[8; KEY_BYTES]).name_key("worker"));
-        assert_eq!(plain.name_key("worker"), "worker");
+        assert_eq!(key, Rows::new(&KEY, false).name_key("worker"));
+        assert_ne!(key, rows.name_key("reader"));
+        assert_ne!(key, Rows::new(&[8; KEY_BYTES], false).name_key("worker"));
+        let mut head = vec![FIRST_FORMAT];
+        head.extend_from_slice(&[0; 30]);
+        assert!(rows.open(Place::Heads, &[1; 8], &head).is_err());
     }
 }

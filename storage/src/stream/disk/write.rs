@@ -74,7 +74,7 @@ fn named(
     for (name, row) in changes {
         match row {
             Some(row) => put_named(&mut table, place, name, row, rows)?,
-            None => drop(table.remove(&*rows.name_key(name))?),
+            None => drop(table.remove(&rows.name_key(name)[..])?),
         }
     }
     Ok(())

@@ -48,14 +48,14 @@ impl Derive for OneLonger {
 /// How the file of a stream is made.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    quick_repair_from_bytes: u64,
+    large_from_bytes: u64,
     key: Option<Arc<MasterKey>>,
 }
 
 impl Default for Layout {
     fn default() -> Self {
         Self {
-            quick_repair_from_bytes: u64::MAX,
+            large_from_bytes: u64::MAX,
             key: None,
         }
     }
@@ -65,7 +65,7 @@ impl Layout {
     /// Everything different.
     pub(super) fn other() -> Self {
         Self {
-            quick_repair_from_bytes: 0,
+            large_from_bytes: 0,
             key: Some(Arc::new(MasterKey::from_bytes([3; 32]))),
         }
     }
@@ -73,7 +73,7 @@ impl Layout {
     pub(super) fn options(&self, disk: &FaultDisk) -> DiskOptions {
         DiskOptions {
             files: Arc::new(disk.clone()),
-            quick_repair_from_bytes: self.quick_repair_from_bytes,
+            large_from_bytes: self.large_from_bytes,
             key: self.key.clone(),
         }
     }
@@ -482,7 +482,7 @@ impl Workload {
         let shared = &mut (seed >> 1).wrapping_mul(0x1_0001);
         let key = Arc::new(MasterKey::from_bytes([3; 32]));
         let layout = Layout {
-            quick_repair_from_bytes: [0, 1024 * 1024, u64::MAX][(random(shared) % 3) as usize],
+            large_from_bytes: [0, 1024 * 1024, u64::MAX][(random(shared) % 3) as usize],
             key: Some(key).filter(|_| random(shared).is_multiple_of(2)),
         };
         let mut workload = Self {
