@@ -20,6 +20,7 @@
 //!   tried again by itself.
 
 mod by_subject;
+mod check;
 mod clock;
 mod config;
 mod cursor;
@@ -52,6 +53,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+pub use check::{Checked, Problem, check_file, stream_files};
 pub use clock::{Clock, SystemClock};
 pub use config::{AgeMarker, Discard, NAME_BYTES_MAX, StorageKind, StreamConfig, SyncPolicy};
 pub use cursor::{Cursor, Pending, StoredConsumer};

@@ -20,7 +20,7 @@ use super::{StorageKind, Stream, StreamConfig, SyncPolicy, lock};
 
 /// Longest file name of a stream without its ending; file systems take 255 bytes.
 const FILE_NAME_BYTES_MAX: usize = 240;
-const ENDING: &str = "redb";
+pub(super) const ENDING: &str = "redb";
 
 /// How a store opens its streams.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    fn disk_options(&self) -> DiskOptions {
+    pub(super) fn disk_options(&self) -> DiskOptions {
         DiskOptions {
             key: self.cipher.clone(),
             ..self.disk.clone()

@@ -1,5 +1,6 @@
 //! Streams from outside: both stores against a naive model, reopening, limits of the queue.
 
+mod checking;
 mod cursors;
 mod format;
 mod model;

@@ -17,6 +17,7 @@
 //!
 //! (figures follow)
 
+mod check;
 mod error;
 mod load;
 mod migrate;
@@ -38,6 +39,7 @@ use crate::Error;
 use crate::data_dir::io_error;
 use crate::key::{KEY_BYTES, MasterKey, UnwrapError, random};
 
+use super::check::{Checked, Problem};
 use super::files::{Files, SystemFiles, Watched, WatchedFile};
 use super::frozen::Frozen;
 use super::log::{Log, Touch};
@@ -115,14 +117,40 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens a file, repairing it if it was not closed, and brings it to the present format.
     pub(super) fn open(path: &Path, options: DiskOptions) -> Result<Self, Error> {
+        Ok(Self::open_noting(path, options)?.0)
+    }
+
+    /// The same; says whether the file had been closed.
+    pub(super) fn open_noting(path: &Path, options: DiskOptions) -> Result<(Self, bool), Error> {
         let file = options.files.open(path)?;
-        let (database, watched) = open_database(path, file)?;
+        Self::open_in(path, options, file)
+    }
+
+    /// Opens a file and writes nothing to it, whatever it needs.
+    pub(super) fn open_frozen(path: &Path, options: DiskOptions) -> Result<(Self, bool), Error> {
+        if !options.files.exists(path) {
+            return Err(io_error(path, std::io::ErrorKind::NotFound.into()));
+        }
+        let file = Frozen::new(options.files.open(path)?);
+        Self::open_in(path, options, Box::new(file))
+    }
+
+    fn open_in(
+        path: &Path,
+        options: DiskOptions,
+        file: Box<dyn StorageBackend>,
+    ) -> Result<(Self, bool), Error> {
+        let repaired = Arc::new(AtomicBool::new(false));
+        let (database, watched) = open_database(path, file, Some(repaired.clone()))?;
         let prepared = guarded(path, "the database can not be read", || {
             migrate::bring_forward(&database)?;
             read_key(&database, path, options.key.as_deref())
         });
         match prepared {
-            Ok(rows) => Ok(Self::new(path, options, rows, database, watched)),
+            Ok(rows) => {
+                let this = Self::new(path, options, rows, database, watched);
+                Ok((this, !repaired.load(Ordering::Relaxed)))
+            }
             Err(error) => {
                 close_database(path, database);
                 Err(error)
@@ -137,7 +165,7 @@ impl Disk {
         config: &Arc<StreamConfig>,
     ) -> Result<Self, Error> {
         let file = options.files.open(path)?;
-        let (database, watched) = open_database(path, file)?;
+        let (database, watched) = open_database(path, file, None)?;
         let key = options.key.clone();
         let rows = guarded(path, "the database can not be written", || {
             make_tables(&database, key.as_deref())
@@ -265,7 +293,6 @@ impl Disk {
     /// Nobody else may use the file meanwhile.
     ///
     /// False when it had to be repaired.
-    #[cfg(test)]
     pub(super) fn verify(&self) -> Result<bool, Error> {
         let path = self.path();
         let mut guard = lock(&self.database);
@@ -273,6 +300,37 @@ impl Disk {
         let database = database.ok_or(Error::Closed)?;
         guarded(&path, "the database can not be checked", || {
             Ok(database.check_integrity()?)
+        })
+    }
+
+    /// Looks everything through; `repair` puts right what can be. Nobody else may use the file.
+    pub(super) fn check(&self, now: u64, repair: bool, found: &mut Checked) -> Result<(), Error> {
+        let book_keeping = match self.verify() {
+            Ok(true) => None,
+            Ok(false) => Some(("the database's book-keeping was wrong".to_owned(), repair)),
+            Err(Error::Corrupt { reason, .. }) => Some((
+                format!("pages of the database are damaged: {reason}"),
+                false,
+            )),
+            Err(other) => return Err(other),
+        };
+        if let Some((what, repaired)) = book_keeping {
+            found.problems.push(Problem {
+                what,
+                sequences: None,
+                repaired,
+            });
+            if !repaired && repair {
+                // Nothing may be written through a handle whose pages are damaged.
+                self.freeze()?;
+            }
+        }
+        let damaged = found.problems.iter().any(|p| p.what.starts_with("pages"));
+        let repair = repair && !damaged;
+        let path = self.path();
+        guarded(&path, "the database can not be read", || {
+            let database = self.database()?;
+            check::Examination::new(&self.rows, repair, found).run(&database, now)
         })
     }
 
@@ -310,7 +368,7 @@ impl Disk {
         self.close();
         let path = self.path();
         let file = wrap(self.options.files.open(&path)?);
-        let (database, watched) = open_database(&path, file)?;
+        let (database, watched) = open_database(&path, file, None)?;
         *lock(&self.database) = Some(Arc::new(database));
         *lock(&self.watched) = watched;
         Ok(())
@@ -369,10 +427,14 @@ fn close_database<T>(path: &Path, database: T) {
 fn open_database(
     path: &Path,
     file: Box<dyn StorageBackend>,
+    repaired: Option<Arc<AtomicBool>>,
 ) -> Result<(Database, Arc<Watched>), Error> {
     let (file, watched) = WatchedFile::new(file);
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
+    if let Some(repaired) = repaired {
+        builder.set_repair_callback(move |_| repaired.store(true, Ordering::Relaxed));
+    }
     let database = guarded(path, "the database can not be opened", || {
         Ok(builder.create_with_backend(file)?)
     })?;
