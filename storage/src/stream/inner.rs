@@ -1,7 +1,7 @@
 //! What all handles of one stream share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -109,6 +109,8 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) log: Mutex<Log>,
     pub(super) queue: Mutex<Queue>,
+    /// Told when as much waits as the writer waits for.
+    pub(super) arrived: Condvar,
     /// Told when the queue has room again.
     pub(super) space: Notify,
     pub(super) writer: Mutex<Writer>,
@@ -199,6 +201,7 @@ impl Inner {
             clock: options.clock.clone(),
             store,
             queue: Mutex::default(),
+            arrived: Condvar::new(),
             space: Notify::new(),
             writer: Mutex::default(),
             answering: Mutex::default(),
@@ -233,21 +236,29 @@ impl Inner {
 
     /// Queues a job, or gives it back when the queue is full.
     pub(super) fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
-        lock(&self.queue).push(job)?;
-        self.start_writer();
+        let mut queue = lock(&self.queue);
+        queue.push(job)?;
+        self.start_writer(queue);
         Ok(())
     }
 
     /// Queues a job whatever waits already.
     pub(super) fn push_anyway(self: &Arc<Self>, job: Job) {
-        lock(&self.queue).push_anyway(job);
-        self.start_writer();
+        let mut queue = lock(&self.queue);
+        queue.push_anyway(job);
+        self.start_writer(queue);
     }
 
-    fn start_writer(self: &Arc<Self>) {
-        if std::mem::replace(&mut lock(&self.queue).running, true) {
+    fn start_writer(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+        if std::mem::replace(&mut queue.running, true) {
+            let ready = queue.is_ready();
+            drop(queue);
+            if ready {
+                self.arrived.notify_one();
+            }
             return;
         }
+        drop(queue);
         let inner = self.clone();
         // Parent of the task is the queue: `running` is true until it has left.
         drop(self.runtime.spawn_blocking(move || inner.drain()));

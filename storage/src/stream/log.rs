@@ -26,6 +26,8 @@ use readers::Readers;
 pub(super) const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest subject.
 const SUBJECT_BYTES_MAX: usize = 64 * 1024;
+/// No place or purge may come this far: numbers never run out.
+const SEQUENCE_MAX: u64 = 1 << 63;
 /// Expiry of a message that outlives `age_max`.
 pub(super) const NEVER: u64 = u64::MAX;
 

@@ -204,7 +204,8 @@ pub struct Settle {
 pub struct Purge {
     /// Only these subjects.
     pub filter: Option<SubjectPattern>,
-    /// Only messages below this sequence.
+    /// Only messages below this sequence. Beyond the last message and without a filter it moves the
+    /// stream on: the next message gets this sequence.
     pub before: Option<Sequence>,
     /// Keep the newest so many (of the filtered ones).
     pub keep: Option<u64>,

@@ -97,7 +97,7 @@ impl StreamStore {
     /// [`Error::InvalidConfig`], [`Error::StreamExists`], or why its file can not be made.
     pub async fn create(&self, config: StreamConfig) -> Result<Stream, Error> {
         config.validate()?;
-        let path = self.path_of(&config.name)?;
+        let path = self.path_of(&config.name);
         let _changing = self.changing.lock().await;
         let name = config.name.clone();
         if lock(&self.streams).contains_key(&name) || self.options.disk.files.exists(&path) {
@@ -129,7 +129,7 @@ impl StreamStore {
             let options = self.options.clone();
             let known = lock(&self.streams)
                 .keys()
-                .any(|name| self.path_of(name).is_ok_and(|other| other == path));
+                .any(|name| self.path_of(name) == path);
             if !known {
                 opening.spawn_blocking(move || open_stream(&path, &options));
             }
@@ -187,14 +187,8 @@ impl StreamStore {
         Stream::start(Inner::new(store, log, &self.options))
     }
 
-    fn path_of(&self, name: &str) -> Result<PathBuf, Error> {
-        let escaped = escape_file_name(name);
-        if escaped.len() > FILE_NAME_BYTES_MAX {
-            return Err(Error::InvalidConfig {
-                reason: format!("stream name {name:?} is too long for a file name"),
-            });
-        }
-        Ok(self.dir.join(format!("{escaped}.{ENDING}")))
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{}.{ENDING}", file_name(name)))
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
@@ -203,6 +197,20 @@ impl StreamStore {
         files.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
         Ok(files)
     }
+}
+
+/// The name of a stream's file without its ending. The file holds the true name.
+fn file_name(name: &str) -> String {
+    let escaped = escape_file_name(name);
+    if escaped.len() <= FILE_NAME_BYTES_MAX {
+        return escaped;
+    }
+    // FNV-1a. Two long names that agree in the beginning and in it can not exist side by side.
+    let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let kept = &escaped[..FILE_NAME_BYTES_MAX - 17];
+    format!("{kept}~{sum:016x}")
 }
 
 fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error> {

@@ -2,6 +2,7 @@
 
 mod checking;
 mod cursors;
+mod derive;
 mod format;
 mod model;
 mod power;
@@ -306,4 +307,70 @@ async fn interval_sync_is_kept_through_an_orderly_end() {
     let store = StreamStore::open(dir.path(), options(&clock)).unwrap();
     let stream = store.open_all().await.unwrap().remove(0);
     assert_eq!(texts(&stream).await, ["1:x", "2:y"]);
+}
+
+#[tokio::test]
+async fn long_names_have_files_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StreamStore::open(dir.path(), options(&HandClock::new())).unwrap();
+    let names = ["\u{e9}".repeat(127), "\u{e9}".repeat(126) + "e"];
+    for name in &names {
+        let stream = store.create(StreamConfig::with_name(name)).await.unwrap();
+        stream.append(text("a", "x")).await.unwrap();
+    }
+    store.shutdown().await;
+    let store = StreamStore::open(dir.path(), options(&HandClock::new())).unwrap();
+    let opened = store.open_all().await.unwrap();
+    let mut found: Vec<String> = opened.iter().map(|s| s.config().name.clone()).collect();
+    found.sort_unstable();
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    assert_eq!(found, names);
+    assert!(store.remove(&names[0]).await.unwrap());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn sequences_do_not_run_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StreamStore::open(dir.path(), options(&HandClock::new())).unwrap();
+    let stream = store.create(StreamConfig::with_name("A")).await.unwrap();
+    let mut far = text("a", "x");
+    far.place = Some(Place {
+        sequence: Sequence(u64::MAX),
+        timestamp: 1,
+    });
+    assert!(matches!(
+        stream.append(far).await,
+        Err(AppendError::WrongPlace { .. })
+    ));
+    let purge = Purge {
+        before: Some(Sequence(u64::MAX)),
+        ..Purge::default()
+    };
+    stream.purge(purge).await.unwrap();
+    let appended = stream.append(text("a", "x")).await.unwrap();
+    assert_eq!(appended.sequence, Sequence(1));
+}
+
+/// Where every client waits for its acknowledgement, a commit waits for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_with_one_message_in_flight_share_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = StreamStore::open(dir.path(), StoreOptions::default()).unwrap();
+    let stream = store.create(StreamConfig::with_name("A")).await.unwrap();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..8 {
+        let stream = stream.clone();
+        clients.spawn(async move {
+            for _ in 0..20 {
+                let subject = format!("s.{client}");
+                stream.append(Append::new(subject, "x")).await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(stream.state().messages, 160);
 }

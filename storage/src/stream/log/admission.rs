@@ -3,7 +3,7 @@
 use super::super::{
     Append, AppendError, Appended, Discard, Sequence, StreamConfig, SubjectPattern,
 };
-use super::{Log, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX, nanos};
+use super::{Log, MESSAGE_BYTES_MAX, SEQUENCE_MAX, SUBJECT_BYTES_MAX, nanos};
 
 /// What the checks ask about a stream: as it is, or as it would be within an atomic batch.
 pub(super) trait Standing {
@@ -79,7 +79,7 @@ pub(super) fn check(
         return Err(AppendError::BadSubject);
     }
     if let Some(place) = append.place
-        && place.sequence.0 <= standing.last()
+        && !(standing.last() + 1..SEQUENCE_MAX).contains(&place.sequence.0)
     {
         return Err(AppendError::WrongPlace {
             place: place.sequence,

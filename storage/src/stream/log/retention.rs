@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::by_subject::SubjectTable;
+use super::super::by_subject::{Matcher, SubjectTable};
 use super::super::sequences::{Item, Sequences};
 use super::super::{Purge, StreamConfig};
-use super::{Log, NEVER, nanos};
+use super::{Log, NEVER, SEQUENCE_MAX, nanos};
 
 /// Messages that one round of expiry removes at most, so that appends are not kept waiting.
 const EXPIRE_MESSAGES_MAX: usize = 10_000;
@@ -30,7 +30,19 @@ impl Log {
         for sequence in &doomed {
             self.remove(*sequence);
         }
+        if matches!(matcher, Matcher::All) && keep == 0 && purge.before.is_some() {
+            self.move_on(before.saturating_sub(1));
+        }
         doomed.len() as u64
+    }
+
+    /// A purge below a sequence that was not given out yet moves the stream on to it, as in
+    /// nats-server.
+    fn move_on(&mut self, last: u64) {
+        if last > self.last && last < SEQUENCE_MAX {
+            self.last = last;
+            self.last_unwritten = true;
+        }
     }
 
     /// Removes what is too old. At most a fixed number at a time: ask again while
@@ -112,13 +124,15 @@ impl Log {
         let Some(id) = self.subjects.find(subject) else {
             return;
         };
-        // Newest first: that is where the few older messages of a key usually are.
         while self.subjects.subject(id).count > 1 {
-            let mut older = self.sequences.iter_below(sequence);
-            let found = older
-                .find(|item| item.subject == id)
-                .map(|item| item.sequence);
-            drop(older);
+            let oldest = self.subjects.oldest(id);
+            let found = oldest.or_else(|| {
+                // Newest first: that is where the few older messages of a key usually are.
+                let mut older = self.sequences.iter_below(sequence);
+                older
+                    .find(|item| item.subject == id)
+                    .map(|item| item.sequence)
+            });
             let Some(found) = found else {
                 return;
             };

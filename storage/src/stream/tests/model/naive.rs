@@ -253,6 +253,9 @@ impl Model {
         for sequence in &doomed {
             self.kept.remove(sequence);
         }
+        if let Some(before) = purge.before.filter(|_| keep == 0 && purge.filter.is_none()) {
+            self.last = self.last.max(before.0 - 1);
+        }
         doomed.len() as u64
     }
 
