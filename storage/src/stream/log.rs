@@ -145,7 +145,7 @@ impl Log {
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
             expires,
-            marker: false,
+            marker: append.is_marker,
         };
         let (subject_id, previous) = if append.no_store {
             self.skip(&entry);

@@ -52,6 +52,9 @@ pub struct Append {
     pub place: Option<Place>,
     /// Takes a sequence and is not kept: nobody is interested in it.
     pub no_store: bool,
+    /// Tells of an end itself, as a tombstone does: no [`AgeMarker`](super::AgeMarker) follows when
+    /// age takes it.
+    pub is_marker: bool,
     /// Makes headers and payload from the subject's previous message; what is given here is
     /// replaced.
     pub derive: Option<Arc<dyn Derive>>,

@@ -59,7 +59,8 @@ pub(super) struct Entry<'a> {
     pub(super) expires: Option<u64>,
     /// Names the subject within one source of entries: the index, or the block they are read from.
     pub(super) subject_id: u32,
-    /// Appended because a subject's last message went by age; no marker follows it.
+    /// Tells of an end: the marker of a subject whose last message went by age, or a tombstone. No
+    /// marker follows it.
     pub(super) marker: bool,
 }
 

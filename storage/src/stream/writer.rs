@@ -382,7 +382,7 @@ impl Writer {
             payload_len: append.payload.len(),
             message_id: append.message_id.as_deref(),
             expires: taken.expires,
-            marker: false,
+            marker: append.is_marker,
         };
         self.builder.push(&entry, &append.headers, &append.payload);
         taken.appended

@@ -16,6 +16,7 @@ use crate::jetstream::StreamHandle;
 use crate::jetstream::api::audit::ClientPart;
 use crate::jetstream::config::{StreamConfig, Timestamp};
 use crate::jetstream::error_code::{self as code, ApiError};
+use crate::jetstream::publish::headers::tells_of_an_end;
 use crate::jetstream::publish::life_time::parse_life_time;
 use crate::jetstream::registry::AccountStreams;
 use crate::proto::headers::raw_value;
@@ -261,6 +262,7 @@ fn append(message: StoredMessage, config: &StreamConfig) -> Append {
     let ttl = raw_value(&message.headers, "Nats-TTL").filter(|_| config.allow_msg_ttl);
     Append {
         ttl: ttl.and_then(parse_life_time),
+        is_marker: tells_of_an_end(&message.headers),
         subject: message.subject,
         headers: message.headers,
         payload: message.payload,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use storage::stream::{Append, AppendError, Expected, Rollup, Sequence, SubjectPattern};
 
 use super::counter::Increment;
-use super::headers::PublishHeaders;
+use super::headers::{PublishHeaders, tells_of_an_end};
 use super::life_time::parse_life_time;
 use super::rules::Rules;
 use crate::jetstream::capture::Captured;
@@ -114,6 +114,7 @@ fn with_headers(
     }
     append.message_id = headers.message_id.map(|id| block.slice_ref(id));
     append.rollup = rollup(headers.rollup)?;
+    append.is_marker = tells_of_an_end(&block);
     append.headers = without_status(&block).unwrap_or(block);
     if let (Some(ttl), Some(min)) = (append.ttl, rules.life_time_min)
         && ttl < min

@@ -1,6 +1,6 @@
 //! The headers by which a publisher talks to a stream.
 
-use crate::proto::headers::lines;
+use crate::proto::headers::{lines, raw_value};
 
 /// The values that one block carries; an empty value counts as none, and the first of several counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +80,13 @@ impl<'a> PublishHeaders<'a> {
     }
 }
 
+/// Whether a message tells of an end itself: the tombstone of a purged key, or a marker of a server. When its own time is
+/// over, no marker follows it. The tombstone of a deleted key does get one, as in nats-server.
+pub(crate) fn tells_of_an_end(block: &[u8]) -> bool {
+    raw_value(block, "KV-Operation") == Some(b"PURGE")
+        || raw_value(block, "Nats-Marker-Reason").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +99,15 @@ mod tests {
         assert_eq!(headers.life_time, Some(&b"7"[..]));
         assert_eq!(headers.rollup, None);
         assert_eq!(headers.schedule, None);
+    }
+
+    #[test]
+    fn a_purged_key_tells_of_its_end_and_a_deleted_one_does_not() {
+        let block = |line: &str| format!("NATS/1.0\r\n{line}\r\nNats-TTL: 1\r\n\r\n").into_bytes();
+        assert!(tells_of_an_end(&block("KV-Operation: PURGE")));
+        assert!(tells_of_an_end(&block("Nats-Marker-Reason: MaxAge")));
+        assert!(!tells_of_an_end(&block("KV-Operation: DEL")));
+        assert!(!tells_of_an_end(b""));
     }
 
     #[test]

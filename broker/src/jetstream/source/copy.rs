@@ -10,7 +10,7 @@ use super::header::{STREAM_SOURCE, SourceKey};
 use super::selection::Selection;
 use crate::jetstream::config::StreamConfig;
 use crate::jetstream::publish::counter::Increment;
-use crate::jetstream::publish::headers::PublishHeaders;
+use crate::jetstream::publish::headers::{PublishHeaders, tells_of_an_end};
 use crate::jetstream::publish::life_time::parse_life_time;
 use crate::jetstream::publish::rules::Rules;
 use crate::proto::headers::{BlockEdit, lines};
@@ -67,6 +67,7 @@ impl Copying {
             payload: message.payload.clone(),
             ttl,
             rollup: target.rollup(&headers),
+            is_marker: tells_of_an_end(&message.headers),
             ..Append::default()
         };
         match self.role {
