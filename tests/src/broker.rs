@@ -41,12 +41,20 @@ impl Broker {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
-        let program = match std::env::var(SERVER).as_deref() {
+        Self::of(Self::program()).await
+    }
+
+    /// Which server is under test.
+    ///
+    /// # Panics
+    /// When the environment names one that does not exist.
+    #[must_use]
+    pub fn program() -> Program {
+        match std::env::var(SERVER).as_deref() {
             Ok("nats-server") => Program::NatsServer,
             Ok("natterjack") | Err(_) => Program::Natterjack,
             Ok(other) => panic!("{SERVER} is natterjack or nats-server, not {other}"),
-        };
-        Self::of(program).await
+        }
     }
 
     /// Starts a server of this kind.
