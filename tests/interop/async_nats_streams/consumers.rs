@@ -69,7 +69,10 @@ async fn consumers_are_created_updated_listed_and_deleted() {
         })
         .await
         .unwrap_err();
-    stream.update_consumer(durable("nothing")).await.unwrap_err();
+    stream
+        .update_consumer(durable("nothing"))
+        .await
+        .unwrap_err();
     stream.create_consumer(durable("b")).await.unwrap();
     let mut names: Vec<String> = stream.consumer_names().try_collect().await.unwrap();
     names.sort();
@@ -89,11 +92,20 @@ async fn pulling_in_every_way() {
     let first = take(&mut fetched, 3).await;
     assert_eq!(texts(&first), ["0", "1", "2"]);
     let info = first[2].info().unwrap();
-    assert_eq!((info.stream_sequence, info.delivered, info.pending), (3, 1, 7));
+    assert_eq!(
+        (info.stream_sequence, info.delivered, info.pending),
+        (3, 1, 7)
+    );
     for message in &first {
         message.double_ack().await.unwrap();
     }
-    let mut batch = consumer.batch().max_messages(2).expires(seconds(5)).messages().await.unwrap();
+    let mut batch = consumer
+        .batch()
+        .max_messages(2)
+        .expires(seconds(5))
+        .messages()
+        .await
+        .unwrap();
     for message in take(&mut batch, 2).await {
         message.ack().await.unwrap();
     }
@@ -113,7 +125,13 @@ async fn pulling_in_every_way() {
     let mut empty = consumer.fetch().max_messages(3).messages().await.unwrap();
     assert!(empty.next().await.is_none());
     let bytes: PullConsumer = stream.create_consumer(durable("bytes")).await.unwrap();
-    let mut some = bytes.fetch().max_messages(10).max_bytes(150).messages().await.unwrap();
+    let mut some = bytes
+        .fetch()
+        .max_messages(10)
+        .max_bytes(150)
+        .messages()
+        .await
+        .unwrap();
     let mut count = 0;
     while let Some(Ok(_)) = some.next().await {
         count += 1;
@@ -133,15 +151,24 @@ async fn every_kind_of_acknowledgement() {
     given[4].double_ack_with(AckKind::Term).await.unwrap();
     given[1].ack_with(AckKind::Nak(None)).await.unwrap();
     let again = take(&mut messages, 1).await.remove(0);
-    assert_eq!((text(&again), again.info().unwrap().delivered), ("1".to_owned(), 2));
+    assert_eq!(
+        (text(&again), again.info().unwrap().delivered),
+        ("1".to_owned(), 2)
+    );
     again.double_ack().await.unwrap();
-    given[2].ack_with(AckKind::Nak(Some(Duration::from_millis(200)))).await.unwrap();
+    given[2]
+        .ack_with(AckKind::Nak(Some(Duration::from_millis(200))))
+        .await
+        .unwrap();
     let later = take(&mut messages, 1).await.remove(0);
     assert_eq!(text(&later), "2");
     later.double_ack().await.unwrap();
     given[3].double_ack().await.unwrap();
     let info = consumer.get_info().await.unwrap();
-    assert_eq!((info.num_ack_pending, info.ack_floor.stream_sequence), (0, 5));
+    assert_eq!(
+        (info.num_ack_pending, info.ack_floor.stream_sequence),
+        (0, 5)
+    );
 }
 
 #[tokio::test]
@@ -178,11 +205,20 @@ async fn every_deliver_policy_and_filter() {
     };
     let start_time = OffsetDateTime::UNIX_EPOCH;
     let cases = [
-        (policy(DeliverPolicy::All), vec!["0", "1", "2", "3", "4", "5"]),
+        (
+            policy(DeliverPolicy::All),
+            vec!["0", "1", "2", "3", "4", "5"],
+        ),
         (policy(DeliverPolicy::Last), vec!["5"]),
         (policy(DeliverPolicy::LastPerSubject), vec!["4", "5"]),
-        (policy(DeliverPolicy::ByStartSequence { start_sequence: 5 }), vec!["4", "5"]),
-        (policy(DeliverPolicy::ByStartTime { start_time }), vec!["0", "1", "2", "3", "4", "5"]),
+        (
+            policy(DeliverPolicy::ByStartSequence { start_sequence: 5 }),
+            vec!["4", "5"],
+        ),
+        (
+            policy(DeliverPolicy::ByStartTime { start_time }),
+            vec!["0", "1", "2", "3", "4", "5"],
+        ),
         (
             pull::Config {
                 filter_subjects: vec!["s.1".to_owned(), "s.9".to_owned()],
@@ -193,10 +229,18 @@ async fn every_deliver_policy_and_filter() {
     ];
     for (config, expected) in cases {
         let consumer = stream.create_consumer(config).await.unwrap();
-        let mut messages = consumer.batch().max_messages(expected.len()).messages().await.unwrap();
+        let mut messages = consumer
+            .batch()
+            .max_messages(expected.len())
+            .messages()
+            .await
+            .unwrap();
         assert_eq!(texts(&take(&mut messages, expected.len()).await), expected);
     }
-    let consumer = stream.create_consumer(policy(DeliverPolicy::New)).await.unwrap();
+    let consumer = stream
+        .create_consumer(policy(DeliverPolicy::New))
+        .await
+        .unwrap();
     fixture.publish("s.0", "new").await;
     let mut messages = consumer.messages().await.unwrap();
     assert_eq!(texts(&take(&mut messages, 1).await), ["new"]);
@@ -219,7 +263,11 @@ async fn pushed_with_flow_control_and_heartbeats() {
     let mut messages = consumer.messages().await.unwrap();
     let body = "x".repeat(10_000);
     for _ in 0..300 {
-        fixture.context.publish("s.0", body.clone().into()).await.unwrap();
+        fixture
+            .context
+            .publish("s.0", body.clone().into())
+            .await
+            .unwrap();
     }
     let sequences: Vec<u64> = take(&mut messages, 300)
         .await
@@ -242,7 +290,10 @@ async fn queue_group_shares() {
         })
         .await
         .unwrap();
-    let (one, two) = (consumer.messages().await.unwrap(), consumer.messages().await.unwrap());
+    let (one, two) = (
+        consumer.messages().await.unwrap(),
+        consumer.messages().await.unwrap(),
+    );
     let mut both = futures_util::stream::select(one, two);
     let mut sequences: Vec<u64> = Vec::new();
     for message in take(&mut both, 100).await {
@@ -258,7 +309,10 @@ async fn ordered_pull_and_push() {
     let fixture = Fixture::start().await;
     let stream = fixture.stream(30).await;
     let expected: Vec<String> = (0..30).map(|number| number.to_string()).collect();
-    let pull = stream.create_consumer(pull::OrderedConfig::default()).await.unwrap();
+    let pull = stream
+        .create_consumer(pull::OrderedConfig::default())
+        .await
+        .unwrap();
     let mut messages = pull.messages().await.unwrap();
     assert_eq!(texts(&take(&mut messages, 30).await), expected);
     let push = stream
@@ -278,7 +332,10 @@ async fn ordered_pull_and_push() {
 async fn ordered_consumer_goes_on_after_a_kill() {
     let mut fixture = Fixture::start().await;
     let stream = fixture.stream(5).await;
-    let consumer = stream.create_consumer(pull::OrderedConfig::default()).await.unwrap();
+    let consumer = stream
+        .create_consumer(pull::OrderedConfig::default())
+        .await
+        .unwrap();
     let mut messages = consumer.messages().await.unwrap();
     take(&mut messages, 5).await;
     fixture.broker.kill9().await;
@@ -308,7 +365,13 @@ async fn pause_resume_and_reset() {
     let consumer: PullConsumer = stream.create_consumer(durable("c")).await.unwrap();
     let until = OffsetDateTime::now_utc() + seconds(3600);
     assert!(stream.pause_consumer("c", until).await.unwrap().paused);
-    let mut nothing = consumer.batch().max_messages(1).expires(Duration::from_millis(300)).messages().await.unwrap();
+    let mut nothing = consumer
+        .batch()
+        .max_messages(1)
+        .expires(Duration::from_millis(300))
+        .messages()
+        .await
+        .unwrap();
     assert!(nothing.next().await.is_none());
     assert!(!stream.resume_consumer("c").await.unwrap().paused);
     let mut messages = consumer.batch().max_messages(2).messages().await.unwrap();
@@ -329,7 +392,10 @@ async fn priority_groups() {
         priority_groups: vec!["g".to_owned()],
         ..durable(name)
     };
-    let overflow = stream.create_consumer(group("o", PriorityPolicy::Overflow)).await.unwrap();
+    let overflow = stream
+        .create_consumer(group("o", PriorityPolicy::Overflow))
+        .await
+        .unwrap();
     let mut none = overflow
         .batch()
         .group("g")
@@ -340,12 +406,32 @@ async fn priority_groups() {
         .await
         .unwrap();
     assert!(none.next().await.is_none());
-    let mut some = overflow.batch().group("g").min_pending(2).max_messages(1).messages().await.unwrap();
+    let mut some = overflow
+        .batch()
+        .group("g")
+        .min_pending(2)
+        .max_messages(1)
+        .messages()
+        .await
+        .unwrap();
     assert_eq!(texts(&take(&mut some, 1).await), ["0"]);
-    let prioritized = stream.create_consumer(group("p", PriorityPolicy::Prioritized)).await.unwrap();
-    let mut some = prioritized.fetch().group("g").priority(2).max_messages(1).messages().await.unwrap();
+    let prioritized = stream
+        .create_consumer(group("p", PriorityPolicy::Prioritized))
+        .await
+        .unwrap();
+    let mut some = prioritized
+        .fetch()
+        .group("g")
+        .priority(2)
+        .max_messages(1)
+        .messages()
+        .await
+        .unwrap();
     assert_eq!(texts(&take(&mut some, 1).await), ["0"]);
-    let pinned = stream.create_consumer(group("pin", PriorityPolicy::PinnedClient)).await.unwrap();
+    let pinned = stream
+        .create_consumer(group("pin", PriorityPolicy::PinnedClient))
+        .await
+        .unwrap();
     let mut messages = pinned.stream().group("g").messages().await.unwrap();
     assert_eq!(texts(&take(&mut messages, 2).await), ["0", "1"]);
     let state = pinned.get_info().await.unwrap().priority_groups;
@@ -397,6 +483,11 @@ async fn headers_only_has_the_size() {
     let mut messages = consumer.messages().await.unwrap();
     let message = take(&mut messages, 1).await.remove(0);
     assert!(message.payload.is_empty());
-    let size = message.headers.as_ref().unwrap().get("Nats-Msg-Size").unwrap();
+    let size = message
+        .headers
+        .as_ref()
+        .unwrap()
+        .get("Nats-Msg-Size")
+        .unwrap();
     assert_eq!(size.as_str(), "1");
 }

@@ -55,7 +55,10 @@ async fn bucket_and_its_status() {
     // The client keeps what it learned of the stream when it made the bucket.
     let again = fixture.context.get_key_value("bucket").await.unwrap();
     let status = again.status().await.unwrap();
-    assert_eq!((status.bucket(), status.values(), status.history()), ("bucket", 1, 5));
+    assert_eq!(
+        (status.bucket(), status.values(), status.history()),
+        ("bucket", 1, 5)
+    );
     assert_eq!(status.max_age(), seconds(3600));
     store.put("big", "x".repeat(200).into()).await.unwrap_err();
     assert_eq!(again.get("a").await.unwrap().unwrap(), "1");
@@ -74,17 +77,41 @@ async fn bucket_and_its_status() {
 #[tokio::test]
 async fn put_get_update_delete_purge() {
     let fixture = Fixture::start().await;
-    let store = bucket(&fixture, Config { history: 10, ..Config::default() }).await;
+    let store = bucket(
+        &fixture,
+        Config {
+            history: 10,
+            ..Config::default()
+        },
+    )
+    .await;
     assert!(store.get("a").await.unwrap().is_none());
     assert_eq!(store.put("a", "1".into()).await.unwrap(), 1);
     assert_eq!(store.update("a", "2".into(), 1).await.unwrap(), 2);
     let refused = store.update("a", "3".into(), 1).await.unwrap_err();
     assert_eq!(refused.kind(), UpdateErrorKind::WrongLastRevision);
-    assert_eq!(store.entry_for_revision("a", 1).await.unwrap().unwrap().value, "1");
-    store.delete_expect_revision("a", Some(1)).await.unwrap_err();
+    assert_eq!(
+        store
+            .entry_for_revision("a", 1)
+            .await
+            .unwrap()
+            .unwrap()
+            .value,
+        "1"
+    );
+    store
+        .delete_expect_revision("a", Some(1))
+        .await
+        .unwrap_err();
     store.delete("a").await.unwrap();
     assert!(store.get("a").await.unwrap().is_none());
-    let history: Vec<Entry> = store.history("a").await.unwrap().try_collect().await.unwrap();
+    let history: Vec<Entry> = store
+        .history("a")
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     let history: Vec<_> = history.iter().map(seen).collect();
     let expected = [
         is("a", "1", Operation::Put),
@@ -93,15 +120,31 @@ async fn put_get_update_delete_purge() {
     ];
     assert_eq!(history, expected);
     store.purge("a").await.unwrap();
-    let history: Vec<Entry> = store.history("a").await.unwrap().try_collect().await.unwrap();
-    assert_eq!(history.iter().map(seen).collect::<Vec<_>>(), [is("a", "", Operation::Purge)]);
+    let history: Vec<Entry> = store
+        .history("a")
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        history.iter().map(seen).collect::<Vec<_>>(),
+        [is("a", "", Operation::Purge)]
+    );
     store.purge_expect_revision("a", Some(1)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn created_only_when_not_there() {
     let fixture = Fixture::start().await;
-    let store = bucket(&fixture, Config { history: 5, ..Config::default() }).await;
+    let store = bucket(
+        &fixture,
+        Config {
+            history: 5,
+            ..Config::default()
+        },
+    )
+    .await;
     assert_eq!(store.create("a", "1".into()).await.unwrap(), 1);
     let refused = store.create("a", "2".into()).await.unwrap_err();
     assert_eq!(refused.kind(), CreateErrorKind::AlreadyExists);
@@ -127,7 +170,14 @@ async fn keys_without_the_deleted() {
 #[tokio::test]
 async fn watching_in_every_way() {
     let fixture = Fixture::start().await;
-    let store = bucket(&fixture, Config { history: 5, ..Config::default() }).await;
+    let store = bucket(
+        &fixture,
+        Config {
+            history: 5,
+            ..Config::default()
+        },
+    )
+    .await;
     for (key, value) in [("a.x", "1"), ("a.x", "2"), ("a.y", "3")] {
         store.put(key, value.into()).await.unwrap();
     }
@@ -139,18 +189,29 @@ async fn watching_in_every_way() {
         [is("a.x", "2", put), is("a.y", "", delete)]
     );
     assert_eq!(
-        first(store.watch_many_with_history(["a.x", "b"]).await.unwrap(), 2).await,
+        first(
+            store.watch_many_with_history(["a.x", "b"]).await.unwrap(),
+            2
+        )
+        .await,
         [is("a.x", "2", put), is("b", "4", put)]
     );
     assert_eq!(
         first(store.watch_from_revision("a.*", 2).await.unwrap(), 3).await,
-        [is("a.x", "2", put), is("a.y", "3", put), is("a.y", "", delete)]
+        [
+            is("a.x", "2", put),
+            is("a.y", "3", put),
+            is("a.y", "", delete)
+        ]
     );
     assert_eq!(
         first(store.watch_all_from_revision(5).await.unwrap(), 1).await,
         [is("b", "4", put)]
     );
-    let (one, all) = (store.watch("new").await.unwrap(), store.watch_all().await.unwrap());
+    let (one, all) = (
+        store.watch("new").await.unwrap(),
+        store.watch_all().await.unwrap(),
+    );
     let many = store.watch_many(["new", "other"]).await.unwrap();
     store.put("new", "5".into()).await.unwrap();
     for watch in [one, all, many] {
@@ -170,7 +231,10 @@ async fn keys_age_and_leave_a_marker() {
     )
     .await;
     let watch = store.watch_all().await.unwrap();
-    store.create_with_ttl("a", "x".into(), seconds(1)).await.unwrap();
+    store
+        .create_with_ttl("a", "x".into(), seconds(1))
+        .await
+        .unwrap();
     assert_eq!(
         first(watch, 2).await,
         [is("a", "x", Operation::Put), is("a", "", Operation::Purge)]
@@ -204,7 +268,11 @@ async fn mirrored_bucket() {
         .unwrap();
     // This client looks for the keys of a mirror under the mirror's own name unless it is in another domain.
     let message = eventually("the mirror has it", || async {
-        mirror.stream.get_last_raw_message_by_subject("$KV.bucket.a").await.ok()
+        mirror
+            .stream
+            .get_last_raw_message_by_subject("$KV.bucket.a")
+            .await
+            .ok()
     })
     .await;
     assert_eq!(message.payload, "1");

@@ -43,17 +43,27 @@ async fn put_get_replace_delete() {
     store.delete("a file").await.unwrap();
     assert!(store.info("a file").await.unwrap().deleted);
     fixture.context.delete_object_store("bucket").await.unwrap();
-    fixture.context.get_object_store("bucket").await.err().unwrap();
+    fixture
+        .context
+        .get_object_store("bucket")
+        .await
+        .err()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn large_object_in_chunks() {
     let fixture = Fixture::start().await;
     let store = store(&fixture, "bucket").await;
-    let body: Vec<u8> = (0..5 * 1024 * 1024 + 17_u32).map(|n| (n % 251) as u8).collect();
+    let body: Vec<u8> = (0..5 * 1024 * 1024 + 17_u32)
+        .map(|n| (n % 251) as u8)
+        .collect();
     put(&store, "large", &body).await;
     assert_eq!(store.info("large").await.unwrap().chunks, 41);
-    assert!(get(&store, "large").await == body, "what comes back is what was put");
+    assert!(
+        get(&store, "large").await == body,
+        "what comes back is what was put"
+    );
     let small = ObjectMetadata {
         name: "small chunks".to_owned(),
         chunk_size: Some(100),
@@ -86,8 +96,14 @@ async fn metadata_is_kept_and_updated() {
         ..UpdateMetadata::default()
     };
     store.update_metadata("a", renamed).await.unwrap();
-    assert_eq!(store.info("a").await.unwrap_err().kind(), InfoErrorKind::NotFound);
-    assert_eq!(store.info("b").await.unwrap().description.as_deref(), Some("second"));
+    assert_eq!(
+        store.info("a").await.unwrap_err().kind(),
+        InfoErrorKind::NotFound
+    );
+    assert_eq!(
+        store.info("b").await.unwrap().description.as_deref(),
+        Some("second")
+    );
     assert_eq!(get(&store, "b").await, b"x");
 }
 

@@ -2,9 +2,7 @@
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{
-    CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind,
-};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     self, Compression, ConsumerLimits, DirectGetErrorKind, DiscardPolicy, Republish,
@@ -67,8 +65,13 @@ async fn every_member_of_a_configuration_comes_back() {
         .cached_info()
         .config
         .clone();
-    assert_eq!(stored.metadata.get("owner").map(String::as_str), Some("tests"));
-    stored.metadata.retain(|name, _| !name.starts_with("_nats."));
+    assert_eq!(
+        stored.metadata.get("owner").map(String::as_str),
+        Some("tests")
+    );
+    stored
+        .metadata
+        .retain(|name, _| !name.starts_with("_nats."));
     assert_eq!(stored, config);
 }
 
@@ -108,7 +111,10 @@ async fn streams_are_created_updated_listed_and_deleted() {
     let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
     assert_eq!(names, ["S"]);
     let infos: Vec<stream::Info> = context.streams().try_collect().await.unwrap();
-    assert_eq!((infos[0].state.messages, infos[0].state.first_sequence), (2, 2));
+    assert_eq!(
+        (infos[0].state.messages, infos[0].state.first_sequence),
+        (2, 2)
+    );
     let stream = context.get_stream("S").await.unwrap();
     let mut subjects = stream.info_with_subjects(">").await.unwrap();
     assert_eq!(
@@ -129,13 +135,55 @@ async fn messages_are_got_and_deleted() {
     let fixture = Fixture::start().await;
     let stream = fixture.stream(4).await;
     assert_eq!(stream.get_raw_message(1).await.unwrap().payload, "0");
-    assert_eq!(stream.get_last_raw_message_by_subject("s.0").await.unwrap().sequence, 3);
-    assert_eq!(stream.get_first_raw_message_by_subject("s.1", 3).await.unwrap().sequence, 4);
-    assert_eq!(stream.get_next_raw_message_by_subject("s.1").await.unwrap().sequence, 2);
+    assert_eq!(
+        stream
+            .get_last_raw_message_by_subject("s.0")
+            .await
+            .unwrap()
+            .sequence,
+        3
+    );
+    assert_eq!(
+        stream
+            .get_first_raw_message_by_subject("s.1", 3)
+            .await
+            .unwrap()
+            .sequence,
+        4
+    );
+    assert_eq!(
+        stream
+            .get_next_raw_message_by_subject("s.1")
+            .await
+            .unwrap()
+            .sequence,
+        2
+    );
     assert_eq!(stream.direct_get(2).await.unwrap().payload, "1");
-    assert_eq!(stream.direct_get_last_for_subject("s.0").await.unwrap().sequence, 3);
-    assert_eq!(stream.direct_get_first_for_subject("s.1").await.unwrap().sequence, 2);
-    assert_eq!(stream.direct_get_next_for_subject("s.1", Some(3)).await.unwrap().sequence, 4);
+    assert_eq!(
+        stream
+            .direct_get_last_for_subject("s.0")
+            .await
+            .unwrap()
+            .sequence,
+        3
+    );
+    assert_eq!(
+        stream
+            .direct_get_first_for_subject("s.1")
+            .await
+            .unwrap()
+            .sequence,
+        2
+    );
+    assert_eq!(
+        stream
+            .direct_get_next_for_subject("s.1", Some(3))
+            .await
+            .unwrap()
+            .sequence,
+        4
+    );
     let absent = stream.direct_get(99).await.unwrap_err();
     assert_eq!(absent.kind(), DirectGetErrorKind::NotFound);
     assert!(stream.delete_message(2).await.unwrap());
@@ -150,10 +198,16 @@ async fn purges_by_subject_sequence_and_number() {
     assert_eq!(stream.purge().filter("s.0").await.unwrap().purged, 5);
     assert_eq!(stream.purge().sequence(4).await.unwrap().purged, 1);
     assert_eq!(stream.purge().keep(1).await.unwrap().purged, 2);
-    assert_eq!(stream.purge().filter("s.1").keep(1).await.unwrap().purged, 0);
+    assert_eq!(
+        stream.purge().filter("s.1").keep(1).await.unwrap().purged,
+        0
+    );
     assert_eq!(stream.purge().await.unwrap().purged, 1);
     let state = stream.get_info().await.unwrap().state;
-    assert_eq!((state.messages, state.first_sequence, state.last_sequence), (0, 10, 9));
+    assert_eq!(
+        (state.messages, state.first_sequence, state.last_sequence),
+        (0, 10, 9)
+    );
 }
 
 #[tokio::test]
@@ -172,27 +226,56 @@ async fn publishing_with_every_option() {
         .await;
     let send = async |message: PublishMessage| {
         let message = message.payload("x".into());
-        fixture.context.send_publish("s.a", message).await.unwrap().await
+        fixture
+            .context
+            .send_publish("s.a", message)
+            .await
+            .unwrap()
+            .await
     };
-    let first = send(PublishMessage::build().message_id("one")).await.unwrap();
+    let first = send(PublishMessage::build().message_id("one"))
+        .await
+        .unwrap();
     assert_eq!((first.sequence, first.duplicate), (1, false));
-    let again = send(PublishMessage::build().message_id("one")).await.unwrap();
+    let again = send(PublishMessage::build().message_id("one"))
+        .await
+        .unwrap();
     assert_eq!((again.sequence, again.duplicate), (1, true));
-    let refused = send(PublishMessage::build().expected_last_sequence(7)).await.unwrap_err();
+    let refused = send(PublishMessage::build().expected_last_sequence(7))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), PublishErrorKind::WrongLastSequence);
-    let refused = send(PublishMessage::build().expected_last_subject_sequence(7)).await.unwrap_err();
+    let refused = send(PublishMessage::build().expected_last_subject_sequence(7))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), PublishErrorKind::WrongLastSequence);
-    let refused = send(PublishMessage::build().expected_last_message_id("two")).await.unwrap_err();
+    let refused = send(PublishMessage::build().expected_last_message_id("two"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), PublishErrorKind::WrongLastMessageId);
-    send(PublishMessage::build().expected_stream("T")).await.unwrap_err();
-    send(PublishMessage::build().expected_stream("S").expected_last_message_id("one")).await.unwrap();
+    send(PublishMessage::build().expected_stream("T"))
+        .await
+        .unwrap_err();
+    send(
+        PublishMessage::build()
+            .expected_stream("S")
+            .expected_last_message_id("one"),
+    )
+    .await
+    .unwrap();
     send(PublishMessage::build().ttl(seconds(1))).await.unwrap();
     let stream = fixture.context.get_stream("S").await.unwrap();
     eventually("the one with a time to live is gone", || async {
         (stream.get_info().await.unwrap().state.messages == 2).then_some(())
     })
     .await;
-    let nobody = fixture.context.publish("nobody", "x".into()).await.unwrap().await.unwrap_err();
+    let nobody = fixture
+        .context
+        .publish("nobody", "x".into())
+        .await
+        .unwrap()
+        .await
+        .unwrap_err();
     assert_eq!(nobody.kind(), PublishErrorKind::StreamNotFound);
 }
 
@@ -226,7 +309,13 @@ async fn rollup_counters_and_atomic_batches_by_their_headers() {
     let stream = fixture.stream_of(config, 4).await;
     let mut rollup = HeaderMap::new();
     rollup.insert("Nats-Rollup", "sub");
-    fixture.context.publish_with_headers("s.0", rollup, "rolled".into()).await.unwrap().await.unwrap();
+    fixture
+        .context
+        .publish_with_headers("s.0", rollup, "rolled".into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
     assert_eq!(stream.get_info().await.unwrap().state.messages, 3);
     let counters = stream::Config {
         name: "C".to_owned(),
@@ -266,7 +355,10 @@ async fn mirrors_sources_and_republished_copies() {
     fixture.stream_of(origin, 3).await;
     let copy = copies.next().await.unwrap();
     assert_eq!(copy.subject.as_str(), "copy.0");
-    assert_eq!(copy.headers.unwrap().get("Nats-Sequence").unwrap().as_str(), "1");
+    assert_eq!(
+        copy.headers.unwrap().get("Nats-Sequence").unwrap().as_str(),
+        "1"
+    );
     let source = Source {
         name: "S".to_owned(),
         ..Source::default()

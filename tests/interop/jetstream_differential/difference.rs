@@ -7,7 +7,9 @@ pub(crate) fn between(path: &str, theirs: &Value, ours: &Value, found: &mut Vec<
     match (theirs, ours) {
         (Value::Object(one), Value::Object(other)) => {
             let absent = Value::from("<absent>");
-            let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
+            let names = one
+                .keys()
+                .chain(other.keys().filter(|name| !one.contains_key(*name)));
             for name in names {
                 between(
                     &format!("{path}.{name}"),

@@ -53,7 +53,11 @@ async fn play(script: &Script) -> Option<String> {
     (found.is_none() && !is_reference).then(|| format!("# {}: no longer so", script.title))
 }
 
-fn compare(script: &Script, theirs: &player::Transcript, ours: &player::Transcript) -> Option<String> {
+fn compare(
+    script: &Script,
+    theirs: &player::Transcript,
+    ours: &player::Transcript,
+) -> Option<String> {
     let mut report = Vec::new();
     for (index, (theirs, ours)) in theirs.iter().zip(ours).enumerate() {
         let mut found = Vec::new();
@@ -68,7 +72,10 @@ fn compare(script: &Script, theirs: &player::Transcript, ours: &player::Transcri
 }
 
 fn line(script: &Script, index: usize) -> &str {
-    script.steps.get(index).map_or("at the end", |step| &step.line)
+    script
+        .steps
+        .get(index)
+        .map_or("at the end", |step| &step.line)
 }
 
 #[allow(clippy::print_stderr, reason = "asked for by whoever writes a script")]

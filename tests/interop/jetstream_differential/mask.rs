@@ -158,8 +158,7 @@ fn stored_headers(value: &Value) -> Value {
 
 /// A moment of this age; the zero time and what a test made up stay as they are.
 fn is_time(text: &str) -> bool {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .is_ok_and(|time| (2020..2200).contains(&time.year()))
+    OffsetDateTime::parse(text, &Rfc3339).is_ok_and(|time| (2020..2200).contains(&time.year()))
 }
 
 /// Names of consumers that the server makes: eight characters, not all of one kind.

@@ -108,7 +108,9 @@ impl Player {
                 Vec::new()
             }
             "unsub" => {
-                self.raw.send(format!("UNSUB {target}\r\n").as_bytes()).await;
+                self.raw
+                    .send(format!("UNSUB {target}\r\n").as_bytes())
+                    .await;
                 Vec::new()
             }
             "more" => {
@@ -125,7 +127,13 @@ impl Player {
         }
     }
 
-    async fn request(&mut self, subject: &str, headers: &str, payload: &str, count: usize) -> Vec<Frame> {
+    async fn request(
+        &mut self,
+        subject: &str,
+        headers: &str,
+        payload: &str,
+        count: usize,
+    ) -> Vec<Frame> {
         self.requests += 1;
         let reply = format!("in.{}", self.requests);
         self.publish(subject, Some(&reply), headers, payload).await;
@@ -260,7 +268,11 @@ impl Player {
         }
         let seconds: i64 = match inside.strip_prefix('+') {
             Some(ahead) => ahead.strip_suffix('s')?.parse().ok()?,
-            None => -inside.strip_prefix('-')?.strip_suffix('s')?.parse::<i64>().ok()?,
+            None => -inside
+                .strip_prefix('-')?
+                .strip_suffix('s')?
+                .parse::<i64>()
+                .ok()?,
         };
         let moment = self.start + time::Duration::seconds(seconds);
         moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
