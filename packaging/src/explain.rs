@@ -48,6 +48,14 @@ fn of_storage(error: &storage::Error) -> Option<Trouble> {
         Error::NotWritable { .. } => Exit::Permission,
         Error::NewerFormat { .. } | Error::Corrupt { .. } => Exit::Data,
         Error::DiskFull { .. } | Error::WritesStopped { .. } => Exit::Io,
+        Error::KeyMissing { .. } | Error::KeyDiffers { .. } => Exit::Config,
+        Error::KeyFile { .. } => {
+            return Some(Trouble::new(
+                Exit::Permission,
+                format!("{}.", capitalised(&error.to_string())),
+                "It holds 32 random bytes or a text of at least 32 characters, and only its owner may read it (chmod 600).",
+            ));
+        }
         Error::Io { path, source } => return Some(Trouble::io("use", path, source)),
         _ => return None,
     };
@@ -174,6 +182,18 @@ mod tests {
             reason: "bad page".to_owned(),
         };
         check(damaged, Exit::Data, "damaged (bad page)", "Restore it");
+        let missing = storage::Error::KeyMissing { path: path.clone() };
+        check(missing, Exit::Config, "is encrypted", "Name the key file");
+        let reason = "others can read it; set its mode to 0600".to_owned();
+        check(
+            storage::Error::KeyFile {
+                path: path.clone(),
+                reason,
+            },
+            Exit::Permission,
+            "others can read it",
+            "chmod 600",
+        );
         check(
             storage::Error::DiskFull { path: path.clone() },
             Exit::Io,

@@ -9,7 +9,6 @@ use services::auth::{CHAT_ACCOUNT, CalloutAuthenticator};
 use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
-use storage::stream::StoreOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +61,7 @@ async fn serve(
     }
 
     let callout = Arc::new(CalloutAuthenticator::new(Arc::clone(&identity)));
-    let streams = wiring::streams(&data_dir, StoreOptions::default());
+    let streams = wiring::streams(&data_dir, wiring::stream_options(config, purpose)?);
     let server = Server::new(wiring::broker(config), callout, Some(streams));
     server.open_streams(CHAT_ACCOUNT).await?;
 

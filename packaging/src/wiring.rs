@@ -5,11 +5,12 @@ use std::sync::Arc;
 use broker::{JetStreamConfig, JetStreamLimits, Limits, SYSTEM_ACCOUNT, Server, StreamsRoot};
 use services::auth::CHAT_ACCOUNT;
 use services::{Bus, LocalBus, identity};
-use storage::DataDir;
 use storage::stream::{StoreOptions, SyncPolicy};
+use storage::{DataDir, MasterKey};
 use web::{NatsDoor, WebConfig};
 
 use crate::config::{Config, Nats, Size, Streams, Sync};
+use crate::purpose::Purpose;
 
 /// What identity takes. The demo has the realm and the client of the contract beside our own client.
 pub(crate) fn identity(config: &Config, demo: bool) -> identity::Config {
@@ -101,15 +102,25 @@ pub(crate) fn streams(data_dir: &DataDir, options: StoreOptions) -> StreamsRoot 
     StreamsRoot::new(move |account| DataDir::streams_in(&root, account)).with_options(options)
 }
 
-/// How the streams of a broker alone are kept. What the chat acknowledges is always synced.
-pub(crate) fn broker_streams(config: &Config) -> StoreOptions {
+/// How streams are kept.
+///
+/// # Errors
+/// The key file can not be used.
+pub(crate) fn stream_options(
+    config: &Config,
+    purpose: Purpose,
+) -> Result<StoreOptions, storage::Error> {
     let mut options = StoreOptions::default();
-    options.sync = match config.streams.sync {
-        // As each stream says, which is always unless it asks for less.
-        Sync::Always => None,
-        Sync::Interval => Some(SyncPolicy::Interval(config.streams.sync_interval.0)),
+    options.sync = match (config.streams.sync, purpose) {
+        (Sync::Interval, Purpose::Broker) => {
+            Some(SyncPolicy::Interval(config.streams.sync_interval.0))
+        }
+        // As each stream says, which is always unless it asks for less; and what the chat acknowledges is always synced.
+        _ => None,
     };
-    options
+    let key_file = config.streams.key_file.as_deref();
+    options.cipher = key_file.map(MasterKey::open).transpose()?.map(Arc::new);
+    Ok(options)
 }
 
 /// What the web takes: upgraded WebSockets are the broker's from then on.

@@ -53,9 +53,10 @@ fn check_reach(listen: SocketAddr, open: bool) -> Result<(), Trouble> {
 async fn serve(config: &Config, data_dir: &Path, stop: CancellationToken) -> anyhow::Result<()> {
     let data_dir = DataDir::open(data_dir)?;
     Purpose::Broker.claim(data_dir.path())?;
+    let options = wiring::stream_options(config, Purpose::Broker)?;
     // Taken before streams are opened, so that a taken port is found at once; nobody is served yet.
     let nats = listen::bind(Door::Nats, config.nats.listen)?;
-    let streams = wiring::streams(&data_dir, wiring::broker_streams(config));
+    let streams = wiring::streams(&data_dir, options);
     let everybody = Arc::new(AllowAll::new(ACCOUNT));
     let server = Server::new(wiring::broker(config), everybody, Some(streams));
     server.open_streams(ACCOUNT).await?;

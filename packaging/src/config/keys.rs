@@ -83,7 +83,7 @@ pub(crate) const SECTIONS: [(&str, &str); 5] = [
 ];
 
 /// Every key, in the order of the default file: top level first, then by section.
-pub(crate) const KEYS: [Key; 35] = [
+pub(crate) const KEYS: [Key; 36] = [
     Key::new("data_dir", Kind::Text, "Where everything is kept. One natterjack at a time works in a data directory.\nDefault: /var/lib/natterjack for root, else $XDG_DATA_HOME/natterjack or ~/.local/share/natterjack.")
         .example("/var/lib/natterjack"),
     Key::new("log", Kind::Text, "How much is logged to standard error: error, warn, info, debug or trace,\nalso per part: \"info,broker=debug\"."),
@@ -103,6 +103,8 @@ pub(crate) const KEYS: [Key; 35] = [
     Key::new("nats.write_deadline", Kind::Text, "How long one write to a connection may take."),
     Key::new("streams.sync", Kind::Text, "\"always\": an acknowledgement means that the bytes are on the disk. \"interval\": they are within\nsync_interval after it, and a power cut in between loses messages that were acknowledged.\nOnly for `natterjack broker`; messages of the chat are always on the disk first."),
     Key::new("streams.sync_interval", Kind::Text, "How long acknowledged messages may be at risk with sync = \"interval\"."),
+    Key::new("streams.key_file", Kind::Text, "File with the key that streams are encrypted under on the disk: 32 random bytes, or a text of at\nleast 32 characters; only its owner may read it. Streams made before stay as they are. Lose the\nkey and they are lost.")
+        .example("/etc/natterjack/streams.key"),
     Key::new("streams.domain", Kind::Text, "JetStream domain: the API answers under $JS.{domain}.API as well.")
         .example("edge"),
     Key::new("streams.strict", Kind::Switch, "Whether API requests with fields that nobody knows are refused."),

@@ -1,5 +1,6 @@
 //! The section `[streams]`: how durable streams are, and how many and how large they may be.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -13,6 +14,7 @@ pub(crate) struct Streams {
     pub(crate) sync: Sync,
     #[serde(deserialize_with = "some_time")]
     pub(crate) sync_interval: Span,
+    pub(crate) key_file: Option<PathBuf>,
     #[serde(deserialize_with = "token")]
     pub(crate) domain: Option<String>,
     pub(crate) strict: bool,
@@ -43,6 +45,7 @@ impl Default for Streams {
         Self {
             sync: Sync::Always,
             sync_interval: Span(Duration::from_secs(120)),
+            key_file: None,
             domain: None,
             strict: true,
             memory_max: None,
