@@ -2,9 +2,14 @@
 //! promises. `tests/fuzz` runs these for long, the test below for a moment.
 
 use crate::jetstream::api::decode::{decode, decode_json};
+use crate::jetstream::backup::archive::records;
 use crate::jetstream::config::check::Checks;
+use crate::jetstream::config::consumer_check::Caps;
+use crate::jetstream::consumer::ack::{Kind, ReplySubject, parse_subject};
+use crate::jetstream::consumer::request::PullRequest;
 use crate::jetstream::publish::headers::PublishHeaders;
-use crate::jetstream::{ConsumerLimits, JetStreamLimits, StreamConfig};
+use crate::jetstream::publish::schedule::expression::Expression;
+use crate::jetstream::{ConsumerConfig, ConsumerLimits, JetStreamLimits, StreamConfig};
 use crate::proto::headers::{BlockEdit, Headers, raw_value, strip_reserved, without_status};
 use crate::proto::parse::{ParseLimits, Progress, parse};
 use crate::subject::Subject;
@@ -97,6 +102,63 @@ pub fn request(body: &[u8]) {
     assert_eq!(stored.validate().err().map(|error| error.to_string()), None);
 }
 
+/// The body of a request about a consumer, and of a pull.
+pub fn consumer_request(body: &[u8]) {
+    if let Ok(pull) = PullRequest::parse(body) {
+        assert!(pull.batch > 0);
+    }
+    let Ok(config) = decode::<ConsumerConfig>(body, false) else {
+        return;
+    };
+    let stream = StreamConfig::with_name("S");
+    let caps = Caps {
+        ack_pending_max: None,
+        request_batch_max: None,
+    };
+    if config.check(&stream, caps).is_err() {
+        return;
+    }
+    let config = config.normalise(&stream);
+    let written = serde_json::to_vec(&config).expect("a configuration is plain values");
+    let again = decode::<ConsumerConfig>(&written, true).expect("what was written is read");
+    assert_eq!(again.normalise(&stream), config);
+    let _ = config.rules();
+}
+
+/// A subject that an acknowledgement came on, a line end, and its payload.
+pub fn acknowledgement(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (subject, payload) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let _ = Kind::parse(payload.get(1..).unwrap_or_default());
+    if let Some(place) = parse_subject(subject) {
+        let mut reply = ReplySubject::new("S", "C");
+        assert_eq!(parse_subject(reply.write(place, 0, 0)), Some(place));
+    }
+}
+
+/// Two lines: a schedule and its time zone, as headers carry them. A time that is given has not gone by.
+pub fn schedule(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let text = lines.next().unwrap_or_default();
+    let Ok(schedule) = Expression::parse(text, lines.next()) else {
+        return;
+    };
+    const NOW: u64 = 1_700_000_000_000_000_000;
+    let next = schedule.next(NOW - 1, NOW);
+    assert!(
+        schedule.is_once() || next.is_none_or(|next| next > NOW),
+        "{next:?}"
+    );
+}
+
+/// A stream's backup: read in pieces it holds the same as in one piece. The first byte says how large pieces are.
+pub fn backup(bytes: &[u8]) {
+    if let Some((piece, archive)) = bytes.split_first() {
+        let whole = records(archive, archive.len().max(1));
+        assert_eq!(records(archive, usize::from(*piece % 16) + 1), whole);
+    }
+}
+
 /// Three lines: source and destination of a transform, and a subject. What comes out is one again.
 pub fn transform(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -130,6 +192,10 @@ mod tests {
             super::protocol(&bytes);
             super::headers(&bytes);
             super::request(&bytes);
+            super::consumer_request(&bytes);
+            super::acknowledgement(&bytes);
+            super::schedule(&bytes);
+            super::backup(&bytes);
             super::transform(&bytes);
         }
 
@@ -142,6 +208,17 @@ mod tests {
             super::headers(block.as_bytes());
             super::request(json.as_bytes());
             super::transform(lines.as_bytes());
+        }
+
+        #[test]
+        fn almost_right_about_consumers(
+            json in "[{]\"(durable_name\":\"C|ack_policy\":\"(all|none|explicit))\"(,\"(max_deliver|ack_wait|backoff|max_ack_pending|batch|expires|idle_heartbeat|inactive_threshold)\":(-?[0-9]{1,19}|\\[[0-9]{1,3}\\])){0,4}[}]",
+            ack in "\\$JS\\.ACK(\\.([0-9]{1,20}|[a-z])){0,9}\n(\\+ACK|\\+NXT [0-9]{1,3}|-NAK ([{]\"delay\":-?[0-9]{1,20}[}]|[0-9]{1,4}(ms|s|h)))?",
+            schedule in "(@every [0-9]{1,12}(ms|s|h)?|@at 20[0-9]{2}-0[0-9]-1[0-9]T00:00:00Z|@[a-z]{1,8}|([*0-9,/L-]{1,4} ?){4,7})(\n(Europe/Berlin|UTC|x))?",
+        ) {
+            super::consumer_request(json.as_bytes());
+            super::acknowledgement(ack.as_bytes());
+            super::schedule(schedule.as_bytes());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod advisory;
 pub(crate) mod api;
-mod backup;
+pub(crate) mod backup;
 pub(crate) mod capture;
 pub(crate) mod config;
 pub(crate) mod consumer;

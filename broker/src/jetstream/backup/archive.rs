@@ -130,6 +130,27 @@ pub(super) struct Reader {
     last: u8,
 }
 
+/// Everything that is read from an archive that comes in pieces, and what ends it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn records(archive: &[u8], piece: usize) -> Vec<String> {
+    let mut reader = Reader::default();
+    let mut seen = Vec::new();
+    for bytes in archive.chunks(piece) {
+        reader.push(bytes);
+        loop {
+            match reader.next() {
+                Ok(Some(record)) => seen.push(format!("{record:?}")),
+                Ok(None) => break,
+                Err(error) => {
+                    seen.push(error.to_string());
+                    return seen;
+                }
+            }
+        }
+    }
+    seen
+}
+
 impl Reader {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

@@ -4,7 +4,7 @@
 //! one by one the other way, an empty message at the end of both. What is in the chunks is our own ([`archive`]): a backup
 //! that nats-server made is its store's files, and says nothing to this one.
 
-mod archive;
+pub(crate) mod archive;
 mod content;
 pub(crate) mod restore;
 pub(crate) mod snapshot;

@@ -3,7 +3,7 @@
 //! [`machine`] holds all rules and is pure; [`driver`] is the task that feeds it from the stream and sends what it says;
 //! [`set`] is the list of all consumers of one stream.
 
-mod ack;
+pub(crate) mod ack;
 mod acks;
 mod advisory;
 mod clock;
@@ -20,7 +20,7 @@ mod pending;
 mod priority;
 mod pull;
 mod push;
-mod request;
+pub(crate) mod request;
 mod retention;
 pub(crate) mod rules;
 mod saver;

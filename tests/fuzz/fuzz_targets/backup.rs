@@ -1,0 +1,4 @@
+//! Backups of streams.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| broker::fuzz::backup(bytes));
