@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use storage::stream::{
-    Reader, ReaderStart, Sequence, Settle, StorageKind, StoredConsumer, Stream, SubjectPattern,
+    Reader, ReaderStart, Sequence, StorageKind, StoredConsumer, Stream, SubjectPattern,
 };
 use tokio_util::task::TaskTracker;
 
