@@ -1,18 +1,22 @@
 //! What was acknowledged is still there after the process was killed, once, and in order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use harness::{Appliance, Frame, Raw, Role, eventually};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// Kills per test; between them the sender goes on where it was.
 const KILLS: usize = 3;
 
-/// Sends numbered messages until the connection ends, and keeps the sequence of each that was acknowledged.
+/// Sends numbered messages until the connection ends, and keeps the sequence of each that was acknowledged; `progress` is
+/// told at each.
 async fn send_until_cut_off(
     alice: &mut Raw,
     next: &mut u64,
     acknowledged: &mut BTreeMap<u64, Value>,
+    progress: &Notify,
 ) {
     loop {
         let number = *next;
@@ -30,6 +34,7 @@ async fn send_until_cut_off(
                 let answer: Value = serde_json::from_slice(&payload).unwrap_or_default();
                 if answer["ok"] == true {
                     acknowledged.insert(number, answer);
+                    progress.notify_one();
                 }
             }
             _ => return,
@@ -73,10 +78,13 @@ async fn acknowledged_messages_survive_kills_exactly_once() {
             .ask("room.join.general", &json!({"userId": "alice"}).to_string())
             .await;
         let before = acknowledged.len();
+        let progress = Arc::new(Notify::new());
+        let told = Arc::clone(&progress);
         let sending = tokio::spawn(async move {
-            send_until_cut_off(&mut alice, &mut next, &mut acknowledged).await;
+            send_until_cut_off(&mut alice, &mut next, &mut acknowledged, &told).await;
             (next, acknowledged)
         });
+        progress.notified().await;
         // The kill lands at another place in the work each time: after some accounts were looked at.
         for _ in 0..=round {
             appliance.command(&["user", "list"], "").await;
