@@ -11,7 +11,7 @@ use crate::data_dir::{escape_file_name, io_error};
 use crate::key::MasterKey;
 
 use super::clock::{Clock, SystemClock};
-use super::disk::{Disk, DiskOptions};
+use super::disk::{Disk, DiskOptions, remove_leftover};
 use super::files::{remove_if_there, sync_name};
 use super::inner::{Inner, Store};
 use super::log::Log;
@@ -214,6 +214,7 @@ fn file_name(name: &str) -> String {
 }
 
 fn open_stream(path: &Path, options: &StoreOptions) -> Result<(Disk, Log), Error> {
+    remove_leftover(path, &options.disk)?;
     let disk = Disk::open(path, options.disk_options())?;
     let log = disk.load(options.clock.now())?;
     Ok((disk, log))

@@ -214,6 +214,7 @@ impl Answers {
 impl Writer {
     fn run(&mut self, inner: &Arc<Inner>, jobs: Vec<Job>) {
         self.recover_from_full_disk(inner);
+        self.finish_compaction(inner);
         let mut changes = Changes::default();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut flush = false;
@@ -226,6 +227,8 @@ impl Writer {
         let outcome = self.commit(inner, changes, flush);
         if close {
             self.close(inner);
+        } else {
+            self.compact_if_sparse(inner);
         }
         inner.answer(Answers {
             answers,
@@ -528,6 +531,34 @@ impl Writer {
             }
         }
         error
+    }
+
+    /// Looks whether so much was deleted that the file should be smaller.
+    fn compact_if_sparse(&self, inner: &Arc<Inner>) {
+        let Store::Disk(disk) = &inner.store else {
+            return;
+        };
+        if self.failure.is_some() || self.closed {
+            return;
+        }
+        let stream = Arc::downgrade(inner);
+        disk.compact_if_sparse(inner.state().bytes, move || {
+            // Any job makes the writer look.
+            if let Some(inner) = stream.upgrade() {
+                inner.push_anyway(Job::Expire(tokio::sync::oneshot::channel().0));
+            }
+        });
+    }
+
+    fn finish_compaction(&mut self, inner: &Inner) {
+        let Store::Disk(disk) = &inner.store else {
+            return;
+        };
+        if self.failure.is_none()
+            && let Err(error) = disk.finish_compaction()
+        {
+            self.fail(inner, error);
+        }
     }
 
     /// A full disk is the one failure that passes: nothing was lost, so the file is opened again.

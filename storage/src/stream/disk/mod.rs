@@ -18,6 +18,7 @@
 //! (figures follow)
 
 mod check;
+mod compact;
 mod error;
 mod load;
 mod migrate;
@@ -46,6 +47,8 @@ use super::log::{Log, Touch};
 use super::record::{self, Block, Totals};
 use super::{Cursor, StreamConfig, lock};
 
+pub(super) use compact::remove_leftover;
+use compact::{COMPACT_FROM_BYTES, Compaction};
 use error::{Fault, corrupt};
 use rows::{BLOCKS, CONSUMERS, CURSORS, HEADS, KEY_ROW, META, Place, Rows};
 
@@ -89,6 +92,8 @@ pub(crate) struct DiskOptions {
     pub(crate) files: Arc<dyn Files>,
     /// From this file size on every commit is made in two phases with quick-repair.
     pub(crate) large_from_bytes: u64,
+    /// Smaller files are not compacted.
+    pub(crate) compact_from_bytes: u64,
     /// The keys of new files are wrapped by this one.
     pub(crate) key: Option<Arc<MasterKey>>,
 }
@@ -98,6 +103,7 @@ impl Default for DiskOptions {
         Self {
             files: Arc::new(SystemFiles),
             large_from_bytes: LARGE_FROM_BYTES,
+            compact_from_bytes: COMPACT_FROM_BYTES,
             key: None,
         }
     }
@@ -107,11 +113,12 @@ impl Default for DiskOptions {
 pub(super) struct Disk {
     path: Mutex<PathBuf>,
     options: DiskOptions,
-    rows: Rows,
+    rows: Arc<Rows>,
     /// Whether new blocks are compressed, as the configuration says.
     compress: AtomicBool,
     database: Mutex<Option<Arc<Database>>>,
     watched: Mutex<Arc<Watched>>,
+    compaction: Mutex<Compaction>,
 }
 
 impl Disk {
@@ -189,10 +196,11 @@ impl Disk {
         Self {
             path: Mutex::new(path.to_path_buf()),
             options,
-            rows,
+            rows: Arc::new(rows),
             compress: AtomicBool::new(false),
             database: Mutex::new(Some(Arc::new(database))),
             watched: Mutex::new(watched),
+            compaction: Mutex::default(),
         }
     }
 
@@ -223,6 +231,12 @@ impl Disk {
         let path = self.path();
         if let Some(config) = &changes.config {
             self.compress.store(config.compression, Ordering::Relaxed);
+        }
+        // A copier sees the file and what was noted between two commits only.
+        let work = lock(&self.compaction).work();
+        let mut changed = work.as_ref().map(|work| lock(&work.changed));
+        if let Some(changed) = &mut changed {
+            changed.note(changes, &self.rows);
         }
         guarded(&path, "the database can not be written", || {
             let database = self.database()?;
@@ -285,8 +299,21 @@ impl Disk {
 
     /// Closes the file, leaving it in a state that opens without repair.
     pub(super) fn close(&self) {
+        self.stop_compaction();
         let database = lock(&self.database).take();
         close_database(&self.path(), database);
+    }
+
+    fn stop_compaction(&self) {
+        let mut compaction = lock(&self.compaction);
+        if compaction.work().is_some() {
+            compaction.stop();
+            let removed = remove_leftover(&self.path(), &self.options);
+            if let Err(error) = removed {
+                tracing::warn!(%error, "half a compacted file is left");
+            }
+        }
+        compaction.stop();
     }
 
     /// Checks every page and every reference of the database, on the disk and not in a cache.

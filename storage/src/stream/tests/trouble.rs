@@ -205,3 +205,82 @@ async fn a_file_of_a_newer_version_is_refused() {
         })
     ));
 }
+
+/// A stream of 4 MB of which nearly everything is deleted, on a store that compacts.
+async fn sparse(disk: &FaultDisk) -> Stream {
+    let options = StoreOptions {
+        disk: DiskOptions {
+            files: Arc::new(disk.clone()),
+            compact_from_bytes: 1024 * 1024,
+            ..DiskOptions::default()
+        },
+        ..options(&HandClock::new())
+    };
+    let store = StreamStore::open(Path::new(DIR), options).unwrap();
+    let stream = store.create(StreamConfig::with_name("A")).await.unwrap();
+    for n in 0..80_u8 {
+        let payload = vec![n; 50_000];
+        stream.append(Append::new("a", payload)).await.unwrap();
+    }
+    stream.append(text("kept", "kept")).await.unwrap();
+    let worker = Bytes::from_static(b"worker");
+    stream.save_consumer("worker", worker).await.unwrap();
+    let purge = Purge {
+        filter: SubjectPattern::parse("a"),
+        keep: Some(3),
+        ..Purge::default()
+    };
+    assert_eq!(stream.purge(purge).await.unwrap(), 77);
+    stream
+}
+
+#[tokio::test]
+async fn a_file_of_which_most_is_deleted_shrinks_while_appends_go_on() {
+    let disk = FaultDisk::default();
+    let stream = sparse(&disk).await;
+    let before = stream.file_bytes();
+    assert!(before > 4_000_000, "{before}");
+    let mut appended = 0_u64;
+    while stream.file_bytes() > before / 4 {
+        assert!(appended < 100_000, "the file does not shrink");
+        stream.append(text("b", "more")).await.unwrap();
+        appended += 1;
+    }
+    stream
+        .save_cursor("worker", Cursor::default())
+        .await
+        .unwrap();
+    let state = stream.state();
+    assert_eq!(state.messages, 4 + appended);
+    stream.close().await.unwrap();
+    assert_eq!(disk.list(Path::new(DIR)).unwrap(), [path()]);
+    let stream = reopened(&disk.after_power_cut(0), &HandClock::new())
+        .await
+        .unwrap();
+    assert_eq!(stream.state(), state);
+    let kept = stream.last_for_subject(b"kept").await.unwrap().unwrap();
+    assert_eq!(&kept.payload[..], b"kept");
+    let big = stream.message(Sequence(79)).await.unwrap().unwrap();
+    assert_eq!(big.payload, vec![78; 50_000]);
+    assert_eq!(stream.consumers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_compaction_that_finds_no_room_or_is_cut_short_leaves_the_file_as_it_is() {
+    for room in [0, 20, 40, 100] {
+        let disk = FaultDisk::default();
+        let stream = sparse(&disk).await;
+        disk.set_room(Some(room));
+        // Pages that the file has already are no new room.
+        for _ in 0..20 {
+            let appended = stream.append(text("b", "more")).await;
+            assert!(appended.is_ok() || matches!(appended, Err(AppendError::DiskFull)));
+        }
+        disk.set_room(None);
+        let last = stream.append(text("b", "last")).await.unwrap();
+        stream.close().await.unwrap();
+        assert_eq!(disk.list(Path::new(DIR)).unwrap(), [path()], "{room}");
+        let stream = reopened(&disk, &HandClock::new()).await.unwrap();
+        assert_eq!(stream.state().last, last.sequence);
+    }
+}

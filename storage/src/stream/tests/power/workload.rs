@@ -49,6 +49,7 @@ impl Derive for OneLonger {
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     large_from_bytes: u64,
+    compact_from_bytes: u64,
     key: Option<Arc<MasterKey>>,
 }
 
@@ -56,6 +57,7 @@ impl Default for Layout {
     fn default() -> Self {
         Self {
             large_from_bytes: u64::MAX,
+            compact_from_bytes: u64::MAX,
             key: None,
         }
     }
@@ -66,6 +68,7 @@ impl Layout {
     pub(super) fn other() -> Self {
         Self {
             large_from_bytes: 0,
+            compact_from_bytes: 0,
             key: Some(Arc::new(MasterKey::from_bytes([3; 32]))),
         }
     }
@@ -74,6 +77,7 @@ impl Layout {
         DiskOptions {
             files: Arc::new(disk.clone()),
             large_from_bytes: self.large_from_bytes,
+            compact_from_bytes: self.compact_from_bytes,
             key: self.key.clone(),
         }
     }
@@ -483,6 +487,7 @@ impl Workload {
         let key = Arc::new(MasterKey::from_bytes([3; 32]));
         let layout = Layout {
             large_from_bytes: [0, 1024 * 1024, u64::MAX][(random(shared) % 3) as usize],
+            compact_from_bytes: [0, u64::MAX][(random(shared) % 2) as usize],
             key: Some(key).filter(|_| random(shared).is_multiple_of(2)),
         };
         let mut workload = Self {
