@@ -201,8 +201,7 @@ impl Machine {
             return;
         }
         self.waiting.retain(|waiting| {
-            let ends = waiting.asked.no_wait
-                && (waiting.expires_at.is_none() || waiting.has_been_served());
+            let ends = waiting.is_over();
             if ends {
                 outlet.status(&waiting.reply, b"", &Status::NoMessages.to_block());
             }
@@ -215,7 +214,14 @@ impl Machine {
             return;
         }
         let heartbeat = self.heartbeat().to_block();
+        // Requests that do not wait stay while acknowledgements are missing; the first event after that ends them (as in
+        // nats-server).
+        let is_full = self.is_full();
         self.waiting.retain(|waiting| {
+            if is_full && waiting.is_over() {
+                outlet.status(&waiting.reply, b"", &Status::NoMessages.to_block());
+                return false;
+            }
             if waiting.is_expired(now) {
                 let status = Status::RequestTimeout(waiting.left());
                 outlet.status(&waiting.reply, b"", &status.to_block());

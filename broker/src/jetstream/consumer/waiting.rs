@@ -55,8 +55,10 @@ impl Waiting {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    pub(crate) fn has_been_served(&self) -> bool {
-        self.messages_left < self.asked.batch
+    /// Whether it ends when nothing more is there: it does not wait, or waits for the first message only and has it.
+    pub(crate) fn is_over(&self) -> bool {
+        let has_been_served = self.messages_left < self.asked.batch;
+        self.asked.no_wait && (self.expires_at.is_none() || has_been_served)
     }
 
     /// Whether a message of that size still fits.
