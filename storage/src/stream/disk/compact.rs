@@ -235,7 +235,9 @@ impl Disk {
         compaction.closing = std::thread::Builder::new()
             .name("closing".to_owned())
             .spawn(move || {
-                earlier.map(join);
+                if let Some(earlier) = earlier {
+                    join(earlier);
+                }
                 close_database(&old_path, old);
             })
             .ok();
