@@ -90,8 +90,21 @@ pub(crate) enum Command {
     /// Add and change accounts, also while the server runs
     #[command(subcommand)]
     User(UserCommand),
+    /// Check every stream file of the data directory; nothing is changed unless --repair is given
+    Doctor(DoctorFlags),
     /// Print a configuration file with every key explained
     Config,
+}
+
+/// Flags of `doctor`.
+#[derive(Args, Debug, Default)]
+pub(crate) struct DoctorFlags {
+    /// Put right what can be put right without losing anything
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// As JSON, one array
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to do with accounts.

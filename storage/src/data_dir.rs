@@ -60,6 +60,24 @@ impl DataDir {
         data_dir.join("streams").join(escape_file_name(account))
     }
 
+    /// The directories of all accounts that have streams, sorted.
+    ///
+    /// # Errors
+    /// [`Error`] when the directory can not be read.
+    pub fn stream_dirs(&self) -> Result<Vec<PathBuf>, Error> {
+        let streams = self.path.join("streams");
+        let failed = |source| io_error(&streams, source);
+        let mut dirs = Vec::new();
+        for entry in std::fs::read_dir(&streams).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                dirs.push(path);
+            }
+        }
+        dirs.sort();
+        Ok(dirs)
+    }
+
     /// The chat database.
     #[must_use]
     pub fn chat_db(&self) -> PathBuf {
