@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use harness::{Broker, Program};
 use script::Script;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 /// Scripts of one file that are played at the same time; most of them wait rather than work.
 const AT_ONCE: usize = 4;
@@ -37,9 +38,11 @@ async fn check(scripts: &str) {
 
 /// Plays one script on two servers of its own; what differs.
 async fn play(script: &Script) -> Option<String> {
+    let (reference, broker) = tokio::join!(Broker::of(Program::NatsServer), Broker::start());
+    let start = OffsetDateTime::now_utc();
     let (theirs, ours) = tokio::join!(
-        async { player::play(&Broker::of(Program::NatsServer).await, script).await },
-        async { player::play(&Broker::start().await, script).await }
+        player::play(&reference, script, start),
+        player::play(&broker, script, start)
     );
     if std::env::var_os("PRINT_TRANSCRIPT").is_some() {
         print_transcript(script, &theirs);

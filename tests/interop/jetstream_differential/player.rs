@@ -1,6 +1,6 @@
 //! Plays a script on one server and writes down what it says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use harness::{Broker, Frame, Raw};
@@ -16,28 +16,33 @@ const HELLO: &[u8] =
     b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\nSUB in.> in\r\n";
 
 /// Longest wait for an answer that should come. Only a difference has to wait that long.
-const ANSWER: Duration = Duration::from_secs(4);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// One server's side of a script, step by step.
 pub(crate) type Transcript = Vec<Vec<Value>>;
 
-/// Plays on a new connection.
-pub(crate) async fn play(broker: &Broker, script: &Script) -> Transcript {
+/// Plays on a new connection; times in the script count from `start`.
+pub(crate) async fn play(broker: &Broker, script: &Script, start: OffsetDateTime) -> Transcript {
     let mut raw = Raw::connect(broker.nats).await;
     raw.send(HELLO).await;
     let mut player = Player {
         raw,
-        start: OffsetDateTime::now_utc(),
+        start,
         requests: 0,
         delivered: Vec::new(),
-        waiting: BTreeMap::new(),
+        waiting: VecDeque::new(),
     };
     let mut transcript = Vec::new();
     for step in &script.steps {
         let seen = player.step(step).await;
         let mut seen: Vec<Value> = seen.iter().map(mask::frame).collect();
-        // An acknowledgement and what it sets free come from different places.
-        if matches!(step.verb.as_str(), "to" | "ack*") {
+        // An answer and what else the request sets free come from different places.
+        let is_mixed = match step.verb.as_str() {
+            "to" | "ack*" => true,
+            "api*" => !step.target.starts_with("DIRECT."),
+            _ => false,
+        };
+        if is_mixed {
             seen.sort_by_key(Value::to_string);
         }
         transcript.push(seen);
@@ -53,8 +58,8 @@ struct Player {
     requests: usize,
     /// Reply subjects of the messages that consumers delivered, in order.
     delivered: Vec<String>,
-    /// Frames that nobody waited for yet, by subscription.
-    waiting: BTreeMap<String, VecDeque<Frame>>,
+    /// Frames that nobody waited for yet, with their subscription or the reply subject that they came to.
+    waiting: VecDeque<(String, Frame)>,
 }
 
 impl Player {
@@ -114,8 +119,11 @@ impl Player {
                 Vec::new()
             }
             "more" => {
-                let sid = if target.is_empty() { "in" } else { &target };
-                self.take(sid, step.count).await
+                self.take(step.count, |from| match target.as_str() {
+                    "" => is_answer(from),
+                    target => from == target,
+                })
+                .await
             }
             "reply" => {
                 let subject = self.flow_control(&target).await;
@@ -137,7 +145,13 @@ impl Player {
         self.requests += 1;
         let reply = format!("in.{}", self.requests);
         self.publish(subject, Some(&reply), headers, payload).await;
-        self.take("in", count).await
+        // What a pull request of before delivers may come first, and is for a later step.
+        let pulls =
+            subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") || payload.starts_with("+NXT");
+        if count == 1 && !pulls {
+            return self.take(1, |from| from == reply).await;
+        }
+        self.take(count, is_answer).await
     }
 
     /// Asks the API until its answer contains the text; a script that waits in vain differs in its next step.
@@ -171,11 +185,12 @@ impl Player {
         self.raw.send(frame.as_bytes()).await;
     }
 
-    /// The next `count` frames of a subscription, or as many as come in time.
-    async fn take(&mut self, sid: &str, count: usize) -> Vec<Frame> {
+    /// The next `count` frames from where it is `wanted`, or as many as come in time.
+    async fn take(&mut self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<Frame> {
         let mut taken = Vec::new();
         while taken.len() < count {
-            if let Some(frame) = self.waiting.entry(sid.to_owned()).or_default().pop_front() {
+            let found = self.waiting.iter().position(|(from, _)| wanted(from));
+            if let Some((_, frame)) = found.and_then(|index| self.waiting.remove(index)) {
                 taken.push(frame);
                 continue;
             }
@@ -201,21 +216,32 @@ impl Player {
         for frame in self.raw.fence().await {
             self.sort_in(frame);
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_values().flatten().collect()
+        let mut rest: Vec<_> = std::mem::take(&mut self.waiting).into();
+        rest.sort_by(|one, other| one.0.cmp(&other.0));
+        rest.into_iter().map(|(_, frame)| frame).collect()
     }
 
     fn sort_in(&mut self, frame: Frame) {
-        let sid = match &frame {
-            Frame::Message { sid, reply, .. } => {
+        let from = match &frame {
+            Frame::Message {
+                subject,
+                sid,
+                reply,
+                ..
+            } => {
                 let ack = reply.as_ref().filter(|reply| reply.starts_with("$JS.ACK."));
                 self.delivered.extend(ack.cloned());
-                sid.clone()
+                let is_to_reply = sid == "in" && subject.starts_with("in.");
+                if is_to_reply {
+                    subject.clone()
+                } else {
+                    sid.clone()
+                }
             }
             Frame::Line(line) if line == "PONG" => return,
             _ => String::new(),
         };
-        self.waiting.entry(sid).or_default().push_back(frame);
+        self.waiting.push_back((from, frame));
     }
 
     fn ack_subject(&self, number: &str) -> String {
@@ -226,7 +252,7 @@ impl Player {
 
     /// Where the last frame of a push subscription wants its flow control answered.
     async fn flow_control(&mut self, sid: &str) -> String {
-        let last = self.take(sid, 1).await.pop();
+        let last = self.take(1, |from| from == sid).await.pop();
         let missing = "a.request.that.did.not.come".to_owned();
         let Some(Frame::Message { reply, headers, .. }) = last else {
             return missing;
@@ -277,4 +303,9 @@ impl Player {
         let moment = self.start + time::Duration::seconds(seconds);
         moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
     }
+}
+
+/// Whether something came to a reply subject, or was delivered for one.
+fn is_answer(from: &str) -> bool {
+    from == "in" || from.starts_with("in.")
 }
