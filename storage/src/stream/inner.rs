@@ -109,8 +109,6 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) log: Mutex<Log>,
     pub(super) queue: Mutex<Queue>,
-    /// Told when as much waits as the writer waits for.
-    pub(super) arrived: Condvar,
     /// Told when the queue has room again.
     pub(super) space: Notify,
     pub(super) writer: Mutex<Writer>,
@@ -201,7 +199,6 @@ impl Inner {
             clock: options.clock.clone(),
             store,
             queue: Mutex::default(),
-            arrived: Condvar::new(),
             space: Notify::new(),
             writer: Mutex::default(),
             answering: Mutex::default(),
@@ -251,11 +248,6 @@ impl Inner {
 
     fn start_writer(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
         if std::mem::replace(&mut queue.running, true) {
-            let ready = queue.is_ready();
-            drop(queue);
-            if ready {
-                self.arrived.notify_one();
-            }
             return;
         }
         drop(queue);

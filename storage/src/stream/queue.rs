@@ -66,8 +66,6 @@ pub(super) struct Queue {
     jobs: VecDeque<Job>,
     appends: usize,
     bytes: usize,
-    /// The writer waits for so many appends; 0 = it does not wait.
-    awaited: usize,
     /// Whether a writer is at work, or on its way.
     pub(super) running: bool,
     pub(super) closed: bool,
@@ -96,21 +94,6 @@ impl Queue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
-    }
-
-    /// Appends that wait; other jobs count as one.
-    pub(super) fn appends(&self) -> usize {
-        self.appends
-    }
-
-    /// Says for how many appends the writer waits now; 0 = it goes on.
-    pub(super) fn set_awaited(&mut self, appends: usize) {
-        self.awaited = appends;
-    }
-
-    /// Whether the writer waits and has what it waits for.
-    pub(super) fn is_ready(&self) -> bool {
-        self.awaited > 0 && self.appends >= self.awaited
     }
 
     /// Adds a job whatever waits already.

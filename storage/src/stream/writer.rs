@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -19,7 +19,7 @@ use crate::Error;
 use super::disk::Changes;
 use super::inner::{Inner, Store};
 use super::log::Log;
-use super::queue::{Batch, BatchCompletion, Completion, Job, Queue, Reply};
+use super::queue::{Batch, BatchCompletion, Completion, Job, Reply};
 use super::record::{self, BlockBuilder, Entry};
 use super::sequences::Item;
 use super::{
@@ -34,12 +34,6 @@ const BLOCK_BYTES_MAX: usize = 60 * 1024;
 const BLOCK_SPAN_MAX: u64 = 8192;
 /// How long appends are refused after the disk was full before it is tried again.
 const DISK_FULL_PAUSE: Duration = Duration::from_secs(1);
-/// Largest commit that is worth waiting for, in appends.
-const GATHER_APPENDS_MAX: usize = 128;
-/// Longest wait for it.
-const GATHER_MAX: Duration = Duration::from_micros(100);
-/// Commits without such a wait after one that was in vain.
-const GATHER_SKIP: u32 = 15;
 /// Commits whose answers wait for the thread that sends them.
 const COMMITS_UNANSWERED_MAX: usize = 4;
 /// Appends that are decided while readers wait for the index.
@@ -88,11 +82,9 @@ impl Inner {
     /// Works until nothing waits. Called on a blocking thread.
     pub(super) fn drain(self: &Arc<Self>) {
         let mut writer = lock(&self.writer);
-        let mut gathering = Gathering::default();
         loop {
             let jobs = {
-                let mut queue = gathering.wait(self, lock(&self.queue));
-                gathering.took(queue.appends());
+                let mut queue = lock(&self.queue);
                 let jobs = queue.take();
                 if jobs.is_empty() {
                     queue.running = false;
@@ -101,7 +93,6 @@ impl Inner {
                 jobs
             };
             self.space.notify_waiters();
-            let started = Instant::now();
             let run = catch_unwind(AssertUnwindSafe(|| writer.run(self, jobs)));
             if run.is_err() {
                 // Whoever waits for an answer sees "closed"; the next jobs are refused.
@@ -109,56 +100,7 @@ impl Inner {
                 let path = self.name.clone().into();
                 writer.fail(self, Error::WritesStopped { path, reason });
             }
-            gathering.commit_time = started.elapsed();
         }
-    }
-}
-
-/// Waits a moment for those who were just answered.
-///
-/// Clients that each wait for their acknowledgement fall into two halves: while one half is being
-/// committed the other arrives, and each client waits for two commits. When a commit ends and
-/// something small waits already, it is given as long as is worth it to become as much as the last
-/// two commits had together. One client alone never waits, and a stream where nobody came in time
-/// does not wait again for a while.
-#[derive(Debug, Default)]
-struct Gathering {
-    /// Appends of the last two commits.
-    last: [usize; 2],
-    commit_time: Duration,
-    /// Commits to be made without waiting.
-    skip: u32,
-}
-
-impl Gathering {
-    fn wait<'a>(
-        &mut self,
-        inner: &Inner,
-        mut queue: MutexGuard<'a, Queue>,
-    ) -> MutexGuard<'a, Queue> {
-        let wanted = self.last[0] + self.last[1];
-        let small = self.last[0] > 0 && wanted <= GATHER_APPENDS_MAX;
-        if !small || queue.is_empty() || queue.appends() >= wanted || queue.closed {
-            return queue;
-        }
-        if self.skip > 0 {
-            self.skip -= 1;
-            return queue;
-        }
-        queue.set_awaited(wanted);
-        let patience = (self.commit_time / 4).min(GATHER_MAX);
-        let waiting = |queue: &mut Queue| !queue.is_ready();
-        let waited = inner.arrived.wait_timeout_while(queue, patience, waiting);
-        let (mut queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            self.skip = GATHER_SKIP;
-        }
-        queue.set_awaited(0);
-        queue
-    }
-
-    fn took(&mut self, appends: usize) {
-        self.last = [self.last[1], appends];
     }
 }
 
