@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::listen::config::ListenerAuthorization;
+use crate::listen::tls::peer::TlsSession;
+
 /// Decides who a connecting client is.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
@@ -84,7 +87,7 @@ impl ConnectionKind {
     }
 }
 
-/// What a client said about itself in CONNECT. `Debug` shows no secret.
+/// What a client said about itself in CONNECT, and in cookies for what CONNECT leaves empty. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct ConnectRequest {
     /// `auth_token`: where browsers put their access token.
@@ -109,10 +112,44 @@ pub struct ConnectRequest {
     pub version: Option<String>,
     /// The broker's number of the connection.
     pub client_id: u64,
-    /// The other end of the socket.
+    /// Where the client is: the other end of the socket, or what a trusted proxy says about it.
     pub peer: SocketAddr,
+    /// The proxy at the other end of the socket, where there is one.
+    pub proxy: Option<SocketAddr>,
     /// The transport.
     pub kind: ConnectionKind,
+    /// The finished TLS handshake, with the client's verified certificates; `None` without TLS.
+    pub tls: Option<Arc<TlsSession>>,
+    /// Who a client without credentials is on this listener, instead of the server's own `no_auth_user`.
+    pub no_auth_user: Option<String>,
+    /// Credentials that hold on this listener instead of the server's.
+    pub authorization: Option<Arc<ListenerAuthorization>>,
+}
+
+impl ConnectRequest {
+    /// A client that says nothing about itself.
+    #[must_use]
+    pub fn new(client_id: u64, peer: SocketAddr, kind: ConnectionKind) -> Self {
+        Self {
+            auth_token: None,
+            user: None,
+            pass: None,
+            jwt: None,
+            nkey: None,
+            sig: None,
+            nonce: None,
+            name: None,
+            lang: None,
+            version: None,
+            client_id,
+            peer,
+            proxy: None,
+            kind,
+            tls: None,
+            no_auth_user: None,
+            authorization: None,
+        }
+    }
 }
 
 impl fmt::Debug for ConnectRequest {

@@ -16,6 +16,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// TLS as configured cannot be spoken.
+    #[error("TLS cannot be spoken on this port")]
+    Tls(#[from] crate::listen::tls::TlsError),
+    /// Something about a listener cannot be honoured.
+    #[error("{0}")]
+    Listener(String),
     /// Streams cannot be opened.
     #[error("streams cannot be opened")]
     Streams(#[from] crate::jetstream::StreamError),

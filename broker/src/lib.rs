@@ -50,6 +50,12 @@ pub use jetstream::{
     Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
 };
 pub use limits::Limits;
+pub use listen::config::{
+    Advertise, CookieNames, ListenerAuthorization, TcpConfig, TrustedProxies, WebSocketConfig,
+};
+pub use listen::tls::config::{CertificateFiles, HandshakeFirst, TlsConfig, TlsVersion};
+pub use listen::tls::peer::{PeerCertificate, TlsSession};
+pub use listen::tls::{Tls, TlsError};
 pub use listen::websocket::ConnectionInfo;
 pub use message::{Message, Publish};
 pub use monitor::{CloseReason, ConnectionSnapshot, Snapshot};

@@ -22,6 +22,7 @@ use crate::events;
 use crate::jetstream::context::{Context, JetStreamConfig};
 use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::limits::Limits;
+use crate::listen::config::{TcpConfig, WebSocketConfig};
 use crate::listen::tcp;
 use crate::listen::websocket::{self, ConnectionInfo};
 use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Snapshot};
@@ -168,9 +169,7 @@ impl Server {
     /// # Errors
     /// [`Error::Listen`] when the address cannot be had, [`Error::Stopped`] after shutdown.
     pub async fn listen_tcp(&self, addr: SocketAddr) -> Result<SocketAddr, Error> {
-        let failed = |source| Error::Listen { addr, source };
-        let listener = TcpListener::bind(addr).await.map_err(failed)?;
-        self.serve_tcp(listener)
+        self.serve_tcp(bind(addr).await?)
     }
 
     /// Serves NATS clients on a listener that is open already. Returns its address.
@@ -191,6 +190,60 @@ impl Server {
             .tasks
             .spawn(tcp::accept(self.shared.clone(), listener));
         Ok(addr)
+    }
+
+    /// Listens for NATS clients as configured; port 0 takes a free one. Returns the address taken.
+    ///
+    /// # Errors
+    /// As [`Server::listen_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    pub async fn listen_tcp_with(
+        &self,
+        addr: SocketAddr,
+        config: TcpConfig,
+    ) -> Result<SocketAddr, Error> {
+        self.serve_tcp_with(bind(addr).await?, config)
+    }
+
+    /// Serves NATS clients as configured on a listener that is open already. Returns its address.
+    ///
+    /// # Errors
+    /// As [`Server::serve_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    pub fn serve_tcp_with(
+        &self,
+        listener: TcpListener,
+        config: TcpConfig,
+    ) -> Result<SocketAddr, Error> {
+        if config.tls.is_some() || config.proxy_protocol.is_some() {
+            return Err(Error::Listener("only plain NATS is served yet".to_owned()));
+        }
+        self.serve_tcp(listener)
+    }
+
+    /// Listens for WebSocket clients on a port of their own; port 0 takes a free one. Returns the address taken.
+    ///
+    /// # Errors
+    /// As [`Server::listen_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    pub async fn listen_websocket(
+        &self,
+        addr: SocketAddr,
+        config: WebSocketConfig,
+    ) -> Result<SocketAddr, Error> {
+        self.serve_websocket(bind(addr).await?, config)
+    }
+
+    /// Serves WebSocket clients on a listener that is open already. Returns its address.
+    ///
+    /// # Errors
+    /// As [`Server::serve_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    pub fn serve_websocket(
+        &self,
+        listener: TcpListener,
+        config: WebSocketConfig,
+    ) -> Result<SocketAddr, Error> {
+        drop((listener, config));
+        Err(Error::Listener(
+            "a WebSocket port of its own is not served yet".to_owned(),
+        ))
     }
 
     /// Serves a client on a WebSocket whose HTTP upgrade is done. The session belongs to the server; this returns at once.
@@ -292,6 +345,11 @@ impl Server {
         }
         shared.streams.shutdown().await;
     }
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener, Error> {
+    let failed = |source| Error::Listen { addr, source };
+    TcpListener::bind(addr).await.map_err(failed)
 }
 
 fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {

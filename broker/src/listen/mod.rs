@@ -1,4 +1,6 @@
 //! Turns sockets into byte streams and gives them to sessions.
 
+pub(crate) mod config;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod websocket;

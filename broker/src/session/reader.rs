@@ -301,9 +301,7 @@ async fn authenticate(
         name: text(&options.name),
         lang: text(&options.lang),
         version: text(&options.version),
-        client_id: connection.id,
-        peer: connection.peer,
-        kind: connection.kind,
+        ..ConnectRequest::new(connection.id, connection.peer, connection.kind)
     };
     let answer = tokio::select! {
         answer = timeout_at(deadline, server.authenticator.authenticate(request)) => answer,

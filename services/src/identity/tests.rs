@@ -63,18 +63,11 @@ impl Fixture {
 fn connect(token: Option<&str>) -> ConnectRequest {
     ConnectRequest {
         auth_token: token.map(str::to_owned),
-        user: None,
-        pass: None,
-        jwt: None,
-        nkey: None,
-        sig: None,
-        nonce: None,
-        name: None,
-        lang: None,
-        version: None,
-        client_id: 1,
-        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        kind: ConnectionKind::Tcp,
+        ..ConnectRequest::new(
+            1,
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            ConnectionKind::Tcp,
+        )
     }
 }
 
