@@ -25,6 +25,7 @@ mod events;
 pub mod fuzz;
 mod interest;
 mod jetstream;
+mod leaf;
 mod limits;
 mod listen;
 mod message;
@@ -48,6 +49,10 @@ pub use jetstream::{
     PersistMode, Placement, PriorityPolicy, PubAck, PublishOptions, PullConsumer, ReplayPolicy,
     Republish, Retention, StreamConfig, StreamError, StreamHandle, StreamMessage, StreamSource,
     Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
+};
+pub use leaf::{
+    LeafAuthorization, LeafConfig, LeafListen, LeafRemote, LeafRemoteTls, LeafScheme, LeafUrl,
+    LeafUrlError, LeafUser,
 };
 pub use limits::Limits;
 pub use listen::config::{
