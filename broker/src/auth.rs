@@ -11,8 +11,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{AccountsConfig, AccountsError};
 use crate::listen::config::ListenerAuthorization;
 use crate::listen::tls::peer::TlsSession;
+use crate::rate::PublishBudget;
 
 /// Decides who a connecting client is.
 #[async_trait]
@@ -34,6 +36,33 @@ pub trait Authenticator: Send + Sync {
     fn wants_nonce(&self) -> bool {
         false
     }
+
+    /// Takes on a new configuration. Who decides by something else ignores it, which is the default.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself; the old one stays.
+    fn configure(&self, config: &AccountsConfig) -> Result<(), AccountsError> {
+        let _ = config;
+        Ok(())
+    }
+
+    /// What becomes of a connection after something changed: a new configuration, a revoked key. Asked for every open
+    /// connection by `Server::review_connections`. Default: it stays as it is.
+    fn review(&self, identity: &Identity) -> Review {
+        let _ = identity;
+        Review::Unchanged
+    }
+}
+
+/// What becomes of a connection whose identity was looked at again.
+#[derive(Debug, Clone)]
+pub enum Review {
+    /// It stays as it is.
+    Unchanged,
+    /// It goes on with other permissions, limits or another end; account and user are the same.
+    Changed(Box<Identity>),
+    /// It is closed with `Authorization Violation`.
+    Refused,
 }
 
 /// Lets everybody into one account without restriction: a broker on its own, and tests.
@@ -187,6 +216,21 @@ pub struct Identity {
     pub expires_at: Option<SystemTime>,
     /// Cancelling it closes the connection at once with `User Authentication Revoked`.
     pub revoked: Option<CancellationToken>,
+    /// What the connection may use, below the server's and its account's limits.
+    pub limits: ConnectionLimits,
+    /// What it may publish per second, shared with the user's other connections.
+    pub publish_budget: Option<PublishBudget>,
+    /// A digest of what it proved itself with, by which [`Authenticator::review`] sees that a password has changed.
+    pub credential: Option<u64>,
+}
+
+/// Limits of one connection. `None` is its account's limit, or the server's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Headers and payload of one message together, in bytes.
+    pub payload_bytes_max: Option<usize>,
+    /// Subscriptions at the same time.
+    pub subscriptions_max: Option<usize>,
 }
 
 impl Identity {
@@ -200,12 +244,15 @@ impl Identity {
             permissions: Permissions::default(),
             expires_at: None,
             revoked: None,
+            limits: ConnectionLimits::default(),
+            publish_budget: None,
+            credential: None,
         }
     }
 }
 
 /// What a connection may do; the default is everything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Permissions {
     /// Subjects it may publish to.
     pub publish: SubjectPermissions,

@@ -25,6 +25,9 @@ pub enum Error {
     /// Streams cannot be opened.
     #[error("streams cannot be opened")]
     Streams(#[from] crate::jetstream::StreamError),
+    /// Users and accounts contradict each other.
+    #[error("users and accounts cannot be set up")]
+    Accounts(#[from] crate::accounts::AccountsError),
     /// The server is shutting down.
     #[error("the broker is shutting down")]
     Stopped,

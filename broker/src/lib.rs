@@ -15,6 +15,7 @@
 //! - Whoever was acknowledged by a stream finds the message there after a power cut.
 
 mod account;
+pub mod accounts;
 mod auth;
 mod client;
 mod clock;
@@ -31,6 +32,7 @@ mod listen;
 mod message;
 mod monitor;
 mod proto;
+mod rate;
 mod router;
 mod server;
 mod session;
@@ -38,8 +40,8 @@ pub mod subject;
 mod transform;
 
 pub use auth::{
-    AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, Identity, Permissions,
-    ResponsePermission, Sender, SubjectPermissions,
+    AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, ConnectionLimits, Identity,
+    Permissions, ResponsePermission, Review, Sender, SubjectPermissions,
 };
 pub use client::{Client, Subscription};
 pub use error::{Error, PublishError, RequestError};
@@ -65,6 +67,7 @@ pub use listen::websocket::ConnectionInfo;
 pub use message::{Message, Publish};
 pub use monitor::{CloseReason, ConnectionSnapshot, Snapshot};
 pub use proto::headers::Headers;
-pub use server::{Config, SYSTEM_ACCOUNT, Server};
+pub use rate::PublishBudget;
+pub use server::{Config, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server};
 pub use storage::stream::{Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamState};
 pub use subject::{Subject, SubjectError, SubjectFilter};

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::Account;
+use crate::accounts::AccountsConfig;
 use crate::auth::{Authenticator, ConnectionKind, Identity};
 use crate::client::Client;
 use crate::error::Error;
@@ -33,8 +34,8 @@ use crate::session::state::{Session, write_info};
 
 /// The account that events are published in.
 pub const SYSTEM_ACCOUNT: &str = "$SYS";
-/// Under which account nats-server reports connections that never got one.
-const GLOBAL_ACCOUNT: &str = "$G";
+/// The account of those who are put into no other; connections that never got one are reported under it too.
+pub const GLOBAL_ACCOUNT: &str = "$G";
 /// How long open connections get at shutdown to take what is queued for them.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -55,6 +56,9 @@ pub struct Config {
     pub write_deadline: Duration,
     /// JetStream's own settings.
     pub jetstream: JetStreamConfig,
+    /// Says why a login failed, behind the standard text, by which clients know it: `Authorization Violation: wrong
+    /// password`. Default: no, because whoever guesses learns from it too.
+    pub auth_error_reasons: bool,
 }
 
 impl Default for Config {
@@ -67,6 +71,7 @@ impl Default for Config {
             auth_timeout: Duration::from_secs(2),
             write_deadline: Duration::from_secs(10),
             jetstream: JetStreamConfig::default(),
+            auth_error_reasons: false,
         }
     }
 }
@@ -162,6 +167,30 @@ impl Server {
     pub async fn open_streams(&self, account: &str) -> Result<(), Error> {
         let account = self.shared.account(account);
         self.shared.streams.open_all(&account).await
+    }
+
+    /// Takes on users and accounts: at the start, before the first client comes, and again whenever they change.
+    ///
+    /// The authenticator is given the configuration too. JetStream is enabled for every account that asks for it; with no
+    /// accounts configured, `$G` has it if the server was made with streams.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, and everything stays as it was; or an account's streams cannot be opened.
+    pub async fn configure_accounts(&self, config: &AccountsConfig) -> Result<(), Error> {
+        config.check()?;
+        self.shared.authenticator.configure(config)?;
+        if !self.shared.streams.has_root() {
+            return Ok(());
+        }
+        if config.accounts.is_empty() {
+            self.open_streams(GLOBAL_ACCOUNT).await?;
+        }
+        for account in &config.accounts {
+            if account.jetstream.is_some() {
+                self.open_streams(&account.name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Listens for NATS clients; port 0 takes a free one. Returns the address taken.

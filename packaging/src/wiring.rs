@@ -36,6 +36,7 @@ pub(crate) fn broker(config: &Config) -> broker::Config {
         auth_timeout: nats.auth_timeout.0,
         write_deadline: nats.write_deadline.0,
         jetstream: jetstream(&config.streams),
+        ..broker::Config::default()
     }
 }
 

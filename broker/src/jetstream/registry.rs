@@ -83,6 +83,11 @@ impl Registry {
         }
     }
 
+    /// Whether the server keeps streams at all.
+    pub(crate) fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// The streams of an account for which JetStream is enabled.
     pub(crate) fn find(&self, account: &str) -> Option<Arc<AccountStreams>> {
         lock(&self.accounts).get(account)?.streams().cloned()
