@@ -327,13 +327,9 @@ impl Router {
         }
         let id = connection.id;
         let (_, matches) = self.account.matches(reply);
-        let groups = matches.queues.into_groups().into_iter().flatten();
-        let Some(own) = matches
-            .plain
-            .into_iter()
-            .chain(groups)
-            .find(|one| one.connection_id() == Some(id))
-        else {
+        // As nats-server: a member of a queue group is not told.
+        let mut plain = matches.plain.into_iter();
+        let Some(own) = plain.find(|one| one.connection_id() == Some(id)) else {
             return;
         };
         let block = no_responders_block(subject);

@@ -51,6 +51,9 @@ impl Raw {
         let stream = TcpStream::connect(address)
             .await
             .expect("the server accepts connections");
+        stream
+            .set_nodelay(true)
+            .expect("a connected socket takes options");
         let port = stream
             .local_addr()
             .expect("a connected socket has an address")

@@ -335,7 +335,8 @@ impl Session {
             Some(ProtocolError::TooManyTokens(subject))
         } else if self.connection.subscriptions_len() >= limits.subscriptions_max {
             Some(ProtocolError::SubscriptionsExceeded)
-        } else if !subject::is_filter(subject) {
+        } else if !subject::is_filter(subject) && self.connection.subscription(sid).is_none() {
+            // With a live sid nothing is subscribed, so nobody looks at the subject.
             Some(ProtocolError::InvalidSubject)
         } else {
             None

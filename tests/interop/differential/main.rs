@@ -1,7 +1,10 @@
 //! The same bytes to a real nats-server and to natterjack's broker: both must answer the same.
 //!
 //! What differs by nature (INFO, and PING of the server's own) is left out; everything else is compared frame by frame.
-//! nats-server comes from the virtual environment that `tests/run` makes.
+//! nats-server comes from the virtual environment that `tests/run` makes. Written scripts are compared frame by frame;
+//! generated conversations of several clients step by step, more of them with `CONVERSATIONS`.
+
+mod generated;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
@@ -13,9 +16,13 @@ use broker::{
     AuthError, Authenticator, ConnectRequest, Identity, Limits, Permissions, ResponsePermission,
     SubjectPermissions,
 };
+use generated::Conversation;
 use harness::{Frame, Raw, eventually, nats_server};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+
+/// Conversations that are generated unless more are asked for.
+const CONVERSATIONS: u64 = 300;
 
 /// CONNECT of a client that wants everything and no +OK.
 const QUIET: &str =
@@ -335,4 +342,28 @@ async fn permissions() {
         );
     }
     check(&all).await;
+}
+
+#[tokio::test]
+async fn generated_conversations() {
+    let more = std::env::var("CONVERSATIONS");
+    let conversations = more.map_or(CONVERSATIONS, |text| text.parse().expect("a number"));
+    let reference = Reference::start().await;
+    let (server, address) = ours().await;
+    for seed in 0..conversations {
+        let conversation = Conversation::new(seed);
+        let (theirs, mine) = tokio::join!(
+            conversation.play(reference.address),
+            conversation.play(address)
+        );
+        for (step, (theirs, mine)) in theirs.iter().zip(&mine).enumerate() {
+            assert_eq!(
+                theirs,
+                mine,
+                "nats-server (left) and natterjack differ\n{}",
+                conversation.told_to(step)
+            );
+        }
+    }
+    server.shutdown().await;
 }
