@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::interest::counts::Counts;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::interest::trie::{Matches, Trie};
 use crate::interest::watch::{Watch, Watches};
+use crate::monitor::AccountStats;
 
 /// Subjects of different accounts never meet.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Account {
     /// Changes with every change of `interest`: what was matched in an older generation must be matched again.
     generation: AtomicU64,
     watches: Arc<Watches>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) stats: AccountStats,
 }
 
 impl Account {
@@ -24,6 +28,8 @@ impl Account {
             interest: RwLock::default(),
             generation: AtomicU64::new(1),
             watches: Arc::default(),
+            counts: Arc::default(),
+            stats: AccountStats::default(),
         })
     }
 
@@ -38,6 +44,7 @@ impl Account {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         interest.insert(subscription);
+        self.counts.inserted();
         self.generation.fetch_add(1, Ordering::AcqRel);
         drop(interest);
         self.watches.changed(&filter);
@@ -51,6 +58,7 @@ impl Account {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if interest.remove(subscription) {
+            self.counts.removed();
             self.generation.fetch_add(1, Ordering::AcqRel);
         }
         drop(interest);
@@ -78,12 +86,23 @@ impl Account {
     /// What matches a subject now, with the generation that is true for.
     pub(crate) fn matches(&self, subject: &[u8]) -> (u64, Matches) {
         let interest = self.interest.read().unwrap_or_else(PoisonError::into_inner);
-        (self.generation(), interest.matches(subject))
+        let matches = interest.matches(subject);
+        self.counts.matched(matches.len());
+        (self.generation(), matches)
     }
 
     /// The trie itself, for many look-ups at once. Hold it shortly, and neither subscribe nor match meanwhile.
     pub(crate) fn interest(&self) -> RwLockReadGuard<'_, Trie> {
         self.interest.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All subscriptions, oldest first.
+    pub(crate) fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut all = Vec::new();
+        self.interest()
+            .for_each(&mut |subscription| all.push(subscription.clone()));
+        all.sort_unstable_by_key(|one| one.id);
+        all
     }
 
     /// Number of subscriptions.

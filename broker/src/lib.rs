@@ -19,7 +19,6 @@ pub mod accounts;
 mod auth;
 mod client;
 mod clock;
-pub mod config_file;
 mod delivery;
 mod error;
 mod events;
@@ -66,7 +65,12 @@ pub use listen::tls::peer::{PeerCertificate, TlsSession};
 pub use listen::tls::{Tls, TlsError};
 pub use listen::websocket::ConnectionInfo;
 pub use message::{Message, Publish};
-pub use monitor::{CloseReason, ConnectionSnapshot, Snapshot};
+pub use monitor::{
+    AccStatz, AccStatzOptions, AccountSnapshot, Accountz, CloseReason, ConnState,
+    ConnectionSnapshot, Connz, ConnzOptions, ConnzSort, Facts, Gatewayz, Healthz, HealthzOptions,
+    Jsz, JszOptions, Leafz, NotPossible, Routez, Snapshot, StreamSnapshot, Subscriptions, Subsz,
+    SubszOptions, Varz,
+};
 pub use proto::headers::Headers;
 pub use rate::PublishBudget;
 pub use server::{Config, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server};

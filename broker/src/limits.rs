@@ -21,6 +21,8 @@ pub struct Limits {
     pub local_pending_messages_max: usize,
     /// Bytes waiting in one in-process subscription. Default 64 MiB.
     pub local_pending_bytes_max: usize,
+    /// Closed connections that are remembered for `/connz`. Default 10,000.
+    pub closed_clients_max: usize,
     /// Requests of one in-process client that wait for an answer. Default 65,536.
     pub requests_max: usize,
 }
@@ -36,6 +38,7 @@ impl Default for Limits {
             subscription_tokens_max: 64,
             local_pending_messages_max: 65_536,
             local_pending_bytes_max: 64 << 20,
+            closed_clients_max: 10_000,
             requests_max: 65_536,
         }
     }
@@ -75,3 +78,9 @@ pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
 pub(crate) const WEBSOCKET_BROWSER_FRAME_BYTES_MAX: usize = 4096;
 /// Connections over `connections_max` that are told so at the same time; more are closed without a word.
 pub(crate) const REFUSALS_MAX: usize = 64;
+/// Memory for what is remembered of closed connections, in bytes; beyond it the oldest are forgotten.
+pub(crate) const CLOSED_CLIENTS_BYTES_MAX: usize = 16 << 20;
+/// Subscriptions up to which a closed connection's are remembered; of one that had more only the number is.
+pub(crate) const CLOSED_CLIENT_SUBSCRIPTIONS_MAX: usize = 64;
+/// Requests in the system account that wait for an answer; one more hears that nobody responds.
+pub(crate) const SYSTEM_REQUESTS_MAX: usize = 1024;

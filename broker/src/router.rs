@@ -62,9 +62,9 @@ impl Router {
     /// A router for in-process publishers.
     pub(crate) fn new(account: Arc<Account>) -> Self {
         Self {
+            cache: RouteCache::new(account.counts.clone()),
             account,
             own: None,
-            cache: RouteCache::default(),
             receivers: Vec::new(),
             slots: HashMap::new(),
             receivers_max: RECEIVERS_MIN,
@@ -93,6 +93,7 @@ impl Router {
         if let Some((_, own)) = &mut self.own {
             *own = Some(profile);
         }
+        self.cache = RouteCache::new(account.counts.clone());
         self.account = account;
         self.forget();
     }

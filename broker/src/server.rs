@@ -1,5 +1,7 @@
 //! The server: listeners, sessions, accounts and streams, from start to stop.
 
+mod monitoring;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +28,7 @@ use crate::limits::Limits;
 use crate::listen::config::{TcpConfig, WebSocketConfig};
 use crate::listen::tcp;
 use crate::listen::websocket::{self, ConnectionInfo};
-use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Snapshot};
+use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Monitor, Snapshot};
 use crate::proto::info::{COMPATIBLE_VERSION, Info};
 use crate::router::Router;
 use crate::session::connection::Connection;
@@ -87,7 +89,8 @@ pub(crate) struct Shared {
     pub(crate) nowhere: Arc<Account>,
     pub(crate) streams: Registry,
     pub(crate) server_id: String,
-    started: SystemTime,
+    pub(crate) started: SystemTime,
+    pub(crate) monitor: Monitor,
     /// First TCP address, for INFO.
     listen: Mutex<Option<SocketAddr>>,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
@@ -136,7 +139,9 @@ impl Server {
             stop: stop.clone(),
             counters: counters.clone(),
         };
+        let monitor = Monitor::new(config.limits.closed_clients_max);
         let shared = Shared {
+            monitor,
             config,
             authenticator,
             stop,
@@ -298,6 +303,7 @@ impl Server {
     pub fn snapshot(&self) -> Snapshot {
         let shared = &self.shared;
         let counters = &shared.counters;
+        let usage = shared.monitor.process.usage();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Snapshot {
             server_id: shared.server_id.clone(),
@@ -315,9 +321,15 @@ impl Server {
             out_messages: read(&counters.out_messages),
             out_bytes: read(&counters.out_bytes),
             slow_consumers: read(&counters.slow_consumers),
+            slow_consumers_late: read(&counters.slow_consumers_late),
             stale_connections: read(&counters.stale_connections),
             stalled_clients: read(&counters.stalls),
             refused_locally: read(&counters.refused_locally),
+            memory_bytes: usage.memory_bytes,
+            cpu_time: usage.cpu_time,
+            leafs: shared.leafs_len(),
+            api_requests: shared.streams.api_requests().0,
+            api_errors: shared.streams.api_requests().1,
         }
     }
 
@@ -393,6 +405,7 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
         kind: connection.kind.as_str(),
         peer: connection.peer,
         started: connection.started,
+        last_activity: connection.last_activity(),
         user: profile.as_ref().map(|profile| profile.sender.user.clone()),
         account: profile
             .as_ref()
@@ -411,6 +424,11 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
 }
 
 impl Shared {
+    /// The account that events are published in.
+    pub(crate) fn system_account(&self) -> &str {
+        SYSTEM_ACCOUNT
+    }
+
     /// The account of that name, made when it is first asked for. Names come from the authenticator, not from clients.
     pub(crate) fn account(&self, name: &str) -> Arc<Account> {
         let mut accounts = lock(&self.accounts);
@@ -488,8 +506,20 @@ impl Shared {
     /// A session is over: its subscriptions go, and others hear of it.
     pub(crate) fn session_ended(&self, session: &Session) {
         let connection = &session.connection;
+        let reason = connection
+            .close_reason()
+            .unwrap_or(CloseReason::ClientClosed);
+        self.monitor.closed.keep(connection, reason);
         for subscription in connection.take_subscriptions() {
             session.router.account().unsubscribe(&subscription);
+        }
+        if session.is_authenticated() {
+            let stats = &session.router.account().stats;
+            stats.leave();
+            stats.take_over(&connection.own);
+            if reason.is_slow_consumer() {
+                stats.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let mut connections = lock(&self.connections);
         connections.remove(&connection.id);

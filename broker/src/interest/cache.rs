@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::counts::Counts;
 use super::subscription::Subscription;
 use crate::limits::{ROUTE_SUBJECT_BYTES_MAX, ROUTE_TARGETS_MAX, ROUTES_MAX};
 
@@ -41,8 +42,10 @@ impl Route {
 }
 
 /// Recent routes of one publisher.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RouteCache {
+    /// Of the account that the routes are in.
+    counts: Arc<Counts>,
     routes: Vec<Route>,
     by_subject: HashMap<Box<[u8]>, usize>,
     targets_len: usize,
@@ -51,6 +54,18 @@ pub(crate) struct RouteCache {
 }
 
 impl RouteCache {
+    /// An empty cache for one account.
+    pub(crate) fn new(counts: Arc<Counts>) -> Self {
+        Self {
+            counts,
+            routes: Vec::new(),
+            by_subject: HashMap::new(),
+            targets_len: 0,
+            last_subject: Vec::new(),
+            last: 0,
+        }
+    }
+
     /// The route of a subject, if it is remembered and of this generation.
     #[inline]
     pub(crate) fn find(&mut self, subject: &[u8], generation: u64) -> Option<usize> {
@@ -86,6 +101,7 @@ impl RouteCache {
             None => {
                 self.by_subject.insert(subject.into(), self.routes.len());
                 self.routes.push(route);
+                self.counts.cached();
                 self.routes.len() - 1
             }
         };
@@ -97,7 +113,13 @@ impl RouteCache {
 
     /// Forgets everything and gives the memory back.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.counts.clone());
+    }
+}
+
+impl Drop for RouteCache {
+    fn drop(&mut self) {
+        self.counts.forgotten(self.routes.len());
     }
 }
 
@@ -114,7 +136,7 @@ mod tests {
 
     #[test]
     fn routes_hold_for_one_generation() {
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Arc::default());
         assert_eq!(cache.find(b"", 1), None);
         let index = cache.insert(b"a", route(1));
         assert_eq!(cache.find(b"a", 1), Some(index));
@@ -126,12 +148,16 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Arc::default());
         for number in 0..ROUTES_MAX * 3 {
             cache.insert(number.to_string().as_bytes(), route(1));
             assert!(cache.routes.len() <= ROUTES_MAX);
         }
+        let counts = cache.counts.clone();
+        assert_eq!(counts.read().cached, cache.routes.len() as u64);
         let last = cache.insert(b"z", route(1));
         assert_eq!(cache.find(b"z", 1), Some(last));
+        drop(cache);
+        assert_eq!(counts.read().cached, 0);
     }
 }

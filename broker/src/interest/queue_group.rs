@@ -27,6 +27,11 @@ impl QueueGroups {
         self.groups[index].extend_from_slice(members);
     }
 
+    /// Members of all groups together.
+    pub(crate) fn len(&self) -> usize {
+        self.groups.iter().map(Vec::len).sum()
+    }
+
     /// The members of each group.
     pub(crate) fn into_groups(self) -> Vec<Vec<Arc<Subscription>>> {
         self.groups

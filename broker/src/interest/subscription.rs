@@ -89,6 +89,16 @@ impl Subscription {
         self.delivered.load(Ordering::Relaxed) >= max
     }
 
+    /// Messages it was given.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Messages after which it ends; 0: never.
+    pub(crate) fn delivered_max(&self) -> u64 {
+        self.delivered_max.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }

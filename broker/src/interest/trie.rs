@@ -14,6 +14,13 @@ pub(crate) struct Matches {
     pub(crate) queues: QueueGroups,
 }
 
+impl Matches {
+    /// Subscriptions that match.
+    pub(crate) fn len(&self) -> usize {
+        self.plain.len() + self.queues.len()
+    }
+}
+
 /// All subscriptions of an account.
 #[derive(Debug, Default)]
 pub(crate) struct Trie {
@@ -93,6 +100,11 @@ impl Trie {
         Some(len)
     }
 
+    /// Shows every subscription, in no order.
+    pub(crate) fn for_each(&self, see: &mut impl FnMut(&Arc<Subscription>)) {
+        self.root.for_each(see);
+    }
+
     /// Number of subscriptions.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -139,6 +151,17 @@ impl Node {
         match self.literal.get(token) {
             Some(node) => node.collect_few(rest, found, len),
             None => Some(()),
+        }
+    }
+
+    fn for_each(&self, see: &mut impl FnMut(&Arc<Subscription>)) {
+        for level in [&self.here, &self.tail] {
+            let queues = level.queues.values().flatten();
+            level.plain.iter().chain(queues).for_each(&mut *see);
+        }
+        let literal = self.literal.values();
+        for node in literal.chain(self.star.as_deref()) {
+            node.for_each(see);
         }
     }
 

@@ -12,11 +12,11 @@ mod error;
 pub(crate) mod error_code;
 pub(crate) mod kv;
 pub(crate) mod limits;
-mod outbox;
+pub(crate) mod outbox;
 mod owner;
 pub(crate) mod publish;
 pub(crate) mod registry;
-mod source;
+pub(crate) mod source;
 mod stream;
 mod streams;
 

@@ -1,10 +1,12 @@
 //! The streams of all accounts: opening them at the start, closing them at the end, and one account's in between.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use hashbrown::HashMap;
-use storage::stream::{StorageKind, StoreOptions, Stream, StreamStore};
+use storage::stream::{StorageKind, StoreOptions, Stream, StreamStore, SyncPolicy};
 use tokio::sync::watch;
 
 use super::advisory::StreamAction;
@@ -65,6 +67,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// When what is written is on the disk for certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SyncSettings {
+    /// At the latest after this time; zero: before it is acknowledged.
+    pub(crate) interval: Duration,
+    /// Before it is acknowledged.
+    pub(crate) always: bool,
+}
+
 impl Registry {
     pub(crate) fn new(root: Option<StreamsRoot>, context: Context) -> Self {
         Self {
@@ -86,6 +97,42 @@ impl Registry {
     /// Whether the server keeps streams at all.
     pub(crate) fn has_root(&self) -> bool {
         self.root.is_some()
+    }
+
+    /// When what is written is on the disk for certain.
+    pub(crate) fn sync(&self) -> SyncSettings {
+        let sync = self.root.as_ref().and_then(|root| root.options.sync);
+        match sync {
+            Some(SyncPolicy::Interval(interval)) => SyncSettings {
+                interval,
+                always: false,
+            },
+            _ => SyncSettings {
+                interval: Duration::ZERO,
+                always: true,
+            },
+        }
+    }
+
+    /// Requests to the API of all accounts, and those answered with an error.
+    pub(crate) fn api_requests(&self) -> (u64, u64) {
+        let accounts = lock(&self.accounts);
+        accounts.values().fold((0, 0), |(total, errors), api| {
+            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            (total + read(&api.total), errors + read(&api.errors))
+        })
+    }
+
+    /// All accounts for which JetStream is enabled, by name.
+    pub(crate) fn enabled_accounts(&self) -> Vec<(Arc<Api>, Arc<AccountStreams>)> {
+        let accounts = lock(&self.accounts);
+        let all = accounts.values();
+        let mut all: Vec<_> = all
+            .filter_map(|api| Some((api.clone(), api.streams()?.clone())))
+            .collect();
+        drop(accounts);
+        all.sort_unstable_by(|(_, left), (_, right)| left.account_name().cmp(right.account_name()));
+        all
     }
 
     /// The streams of an account for which JetStream is enabled.
@@ -187,7 +234,12 @@ impl AccountStreams {
         &self.context
     }
 
-    fn limits(&self) -> &JetStreamLimits {
+    /// Whose they are.
+    pub(crate) fn account_name(&self) -> &str {
+        &self.context.account.name
+    }
+
+    pub(crate) fn limits(&self) -> &JetStreamLimits {
         &self.context.server.config.limits
     }
 

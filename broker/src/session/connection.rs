@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use super::grants::Grants;
 use super::outbound::OutQueue;
-use super::profile::Profile;
+use super::profile::{Profile, Said};
 use crate::auth::{ConnectionKind, ResponsePermission};
 use crate::interest::subscription::Subscription;
 use crate::limits::{STALL_PERCENT, STREAM_PERCENT};
@@ -68,6 +68,10 @@ pub(crate) struct Connection {
     pub(crate) kind: ConnectionKind,
     pub(crate) peer: SocketAddr,
     pub(crate) started: SystemTime,
+    /// The same moment on the clock that never goes back.
+    opened: Instant,
+    /// Last message or subscription, in nanoseconds after it was opened.
+    active_ns: AtomicU64,
     pub(crate) counters: Arc<Counters>,
     pub(crate) own: Counters,
     pending_bytes_max: usize,
@@ -82,6 +86,7 @@ pub(crate) struct Connection {
     subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
     grants: Mutex<Option<Box<Grants>>>,
     profile: Mutex<Option<Arc<Profile>>>,
+    said: Mutex<Option<Arc<Said>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,6 +106,8 @@ impl Connection {
             kind,
             peer,
             started: SystemTime::now(),
+            opened: Instant::now(),
+            active_ns: AtomicU64::new(0),
             counters,
             own: Counters::default(),
             pending_bytes_max,
@@ -123,6 +130,7 @@ impl Connection {
             subscriptions: Mutex::default(),
             grants: Mutex::default(),
             profile: Mutex::default(),
+            said: Mutex::default(),
         })
     }
 
@@ -264,6 +272,10 @@ impl Connection {
             outbound.reason = Some(reason);
             if reason.is_slow_consumer() {
                 self.counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+                if reason == CloseReason::SlowConsumerWriteDeadline {
+                    let late = &self.counters.slow_consumers_late;
+                    late.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
         outbound.phase = phase;
@@ -339,6 +351,39 @@ impl Connection {
         lock(&self.grants)
             .as_mut()
             .is_some_and(|grants| grants.take(reply, now))
+    }
+
+    /// All subscriptions, oldest first.
+    pub(crate) fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut all: Vec<_> = lock(&self.subscriptions).values().cloned().collect();
+        all.sort_unstable_by_key(|one| one.id);
+        all
+    }
+
+    /// Something happened that shows life. Once per batch and not per message.
+    pub(crate) fn touch(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.opened).as_nanos();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.active_ns.store(since, Ordering::Relaxed);
+    }
+
+    /// When it last showed life.
+    pub(crate) fn last_activity(&self) -> SystemTime {
+        self.started + Duration::from_nanos(self.active_ns.load(Ordering::Relaxed))
+    }
+
+    /// How long it has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// What the client said about itself, whether or not it was believed.
+    pub(crate) fn said(&self) -> Option<Arc<Said>> {
+        lock(&self.said).clone()
+    }
+
+    pub(crate) fn set_said(&self, said: Said) {
+        *lock(&self.said) = Some(Arc::new(said));
     }
 
     pub(crate) fn profile(&self) -> Option<Arc<Profile>> {

@@ -23,6 +23,28 @@ pub(crate) struct Profile {
     pub(crate) version: String,
 }
 
+/// What a client said about itself in CONNECT, without anything secret.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) user: String,
+    pub(crate) name: String,
+    pub(crate) lang: String,
+    pub(crate) version: String,
+}
+
+impl Said {
+    pub(crate) fn new(options: &ConnectOptions) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Self {
+            // Whoever signs a nonce is known by the key.
+            user: text(&options.user.clone().or_else(|| options.nkey.clone())),
+            name: text(&options.name),
+            lang: text(&options.lang),
+            version: text(&options.version),
+        }
+    }
+}
+
 impl Profile {
     pub(crate) fn new(identity: &Identity, options: &ConnectOptions, client_id: u64) -> Arc<Self> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();

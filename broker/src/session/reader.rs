@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::profile::Said;
 use super::state::{Session, Step};
 use crate::auth::{ConnectRequest, Identity};
 use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, STALL_MAX};
@@ -171,6 +172,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
             Event::Read(Ok(len)) => {
                 size.adapt(len);
                 timers.last_activity = Instant::now();
+                session.read_at = timers.last_activity.into_std();
                 if std::mem::take(&mut session.pong_seen)
                     && let Some(sent) = timers.ping_sent.take()
                 {
@@ -289,6 +291,7 @@ async fn authenticate(
     let server = session.server.clone();
     let deadline = deadline.unwrap_or_else(|| Instant::now() + server.config.auth_timeout);
     let connection = session.connection.clone();
+    session.connection.set_said(Said::new(options));
     let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
     let request = ConnectRequest {
         auth_token: text(&options.auth_token),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -47,6 +48,10 @@ pub(crate) struct Session {
     pub(crate) pings_out: u32,
     pub(crate) pong_seen: bool,
     limits: ParseLimits,
+    /// When something was read last.
+    pub(crate) read_at: Instant,
+    /// It published or changed its subscriptions since the last flush.
+    is_active: bool,
     in_messages: u64,
     in_bytes: u64,
 }
@@ -68,6 +73,8 @@ impl Session {
             pings_out: 0,
             pong_seen: false,
             limits,
+            read_at: Instant::now(),
+            is_active: false,
             in_messages: 0,
             in_bytes: 0,
         }
@@ -82,10 +89,14 @@ impl Session {
         for subscription in self.connection.take_subscriptions() {
             self.router.account().unsubscribe(&subscription);
         }
+        if self.profile.is_some() {
+            self.router.account().stats.leave();
+        }
         let profile = Profile::new(identity, options, self.connection.id);
         self.connection.set_profile(profile.clone());
         self.router
             .bind(self.server.account(&identity.account), profile.clone());
+        self.router.account().stats.join();
         self.profile = Some(profile);
     }
 
@@ -152,7 +163,11 @@ impl Session {
                 std::mem::take(&mut self.in_bytes),
             );
             self.connection.own.count_in(messages, bytes);
+            self.is_active = true;
             self.connection.counters.count_in(messages, bytes);
+        }
+        if std::mem::take(&mut self.is_active) {
+            self.connection.touch(self.read_at);
         }
     }
 
@@ -324,6 +339,7 @@ impl Session {
     }
 
     fn subscribe(&mut self, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        self.is_active = true;
         let Some(profile) = self.profile.clone() else {
             return;
         };
@@ -354,6 +370,7 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, sid: &[u8], max: Option<u64>) {
+        self.is_active = true;
         if let Some(subscription) = self.connection.subscription(sid)
             && max.is_none_or(|max| subscription.limit(max))
         {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -42,6 +42,7 @@ pub(crate) async fn run(
                     connection.cut_off(reason);
                     break;
                 }
+                connection.touch(Instant::now());
                 tokio::task::coop::consume_budget().await;
             }
         }

@@ -26,9 +26,9 @@ pub(crate) struct StreamInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<Cluster>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mirror: Option<SourceInfo>,
+    pub(crate) mirror: Option<SourceInfo>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    sources: Vec<SourceInfo>,
+    pub(crate) sources: Vec<SourceInfo>,
     ts: Timestamp,
 }
 
@@ -53,9 +53,9 @@ pub(crate) struct State {
 }
 
 /// Who leads, where there is nobody else to.
-#[derive(Debug, Serialize)]
-struct Cluster {
-    leader: String,
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Cluster {
+    pub(crate) leader: String,
 }
 
 impl State {

@@ -30,6 +30,12 @@ impl Timestamp {
         self.0 == 0
     }
 
+    /// Time from here to a later point; none where that is not later.
+    #[must_use]
+    pub fn until(self, later: Self) -> std::time::Duration {
+        std::time::Duration::from_nanos(later.0.saturating_sub(self.0))
+    }
+
     /// Reads RFC 3339 in any offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

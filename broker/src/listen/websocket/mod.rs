@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -250,6 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Writer<S> {
                     if self.in_time(Self::flush).await.is_err() {
                         return;
                     }
+                    self.connection.touch(Instant::now());
                 }
             }
         }
