@@ -20,7 +20,7 @@ use crate::jetstream::api::{self, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::jetstream::consumer::{Consumer, Frame, Mail, Taken};
 use crate::limits::STALLS_MAX;
-use crate::proto::encode::{delivery_prefix, no_responders_block};
+use crate::proto::encode::{delivery_prefix, no_responders};
 use crate::session::connection::{Connection, HandOver};
 use crate::session::permissions::{is_reserved_reply, is_reserved_subject};
 use crate::session::profile::Profile;
@@ -333,26 +333,8 @@ impl Router {
         let Some(own) = plain.find(|one| one.connection_id() == Some(id)) else {
             return;
         };
-        let block = no_responders_block(subject);
-        let target = self
-            .target(&own, reply)
-            .expect("the subscription is a connection's own");
-        let message = Outgoing {
-            subject: reply,
-            shown: None,
-            reply: &[],
-            header_len: block.len(),
-            body: &block,
-            verbatim: &[],
-            shared: None,
-            is_captured: true,
-        };
-        let route = Route {
-            plain: vec![target],
-            ..Route::default()
-        };
-        let index = self.cache.insert(reply, route);
-        self.deliver(index, &message);
+        // Not a delivery: it does not count for the subscription's maximum.
+        no_responders(subject, reply, &own.sid, self.own_output());
     }
 
     /// Hands everything over; the publisher's own output comes last, so a PONG follows what it confirms.

@@ -36,9 +36,18 @@ pub(crate) fn delivery_prefix(subject: &[u8], sid: &[u8]) -> Box<[u8]> {
     [b"HMSG ", subject, b" ", sid, b" "].concat().into()
 }
 
-/// The header block of the answer "nobody answers" to a request on `subject`.
-pub(crate) fn no_responders_block(subject: &[u8]) -> Vec<u8> {
-    [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat()
+/// Appends the answer "nobody answers" to a request on `subject`, for the subscription that listens on its reply.
+pub(crate) fn no_responders(subject: &[u8], reply: &[u8], sid: &[u8], out: &mut Vec<u8>) {
+    let block = [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat();
+    let delivery = Delivery {
+        prefix: &delivery_prefix(reply, sid),
+        reply: &[],
+        header_len: block.len(),
+        total_len: block.len(),
+    };
+    delivery.write(out);
+    out.extend_from_slice(&block);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `INFO <json> ` and its line end.

@@ -10,16 +10,31 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-/// What clients may be. Only the first kinds join queue groups: who takes a message must not change what it looks like.
+/// What clients may be. All have headers, for HPUB without them ends a connection. Only the first kinds join queue groups:
+/// who takes a message must not change what it looks like.
 const CONNECTS: [&str; 5] = [
     r#"{"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#,
     r#"{"verbose":false,"pedantic":true,"headers":true}"#,
     r#"{"verbose":false,"headers":true,"no_responders":true,"echo":false}"#,
-    r#"{"verbose":true,"pedantic":false}"#,
+    r#"{"verbose":true,"pedantic":false,"headers":true}"#,
     r#"{"user":"limited","pass":"limited","verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#,
 ];
 /// Kinds before this one join queue groups.
 const MEMBERS: usize = 2;
+/// The kind that may answer what it was asked.
+const LIMITED: usize = 4;
+/// What that kind listens on, each with a sid of its own: with two subscriptions that match one request, nats-server takes the
+/// second delivery for the answer.
+const LIMITED_FILTERS: [&str; 8] = [
+    "a.b",
+    "a.b.c",
+    "s.a",
+    "s.no",
+    ">",
+    "requests",
+    "_INBOX.x.*",
+    "b",
+];
 const FILTERS: [&str; 22] = [
     "a",
     "a.b",
@@ -103,8 +118,7 @@ impl Conversation {
         let mut steps = Vec::with_capacity(STEPS + 1);
         for _ in 0..random.random_range(5..=STEPS) {
             let client = random.random_range(0..clients.len());
-            let is_member = clients[client] < MEMBERS;
-            steps.push((client, step(&mut random, is_member)));
+            steps.push((client, step(&mut random, clients[client])));
         }
         if random.random_bool(0.5) {
             let client = random.random_range(0..clients.len());
@@ -180,7 +194,7 @@ fn shown(client: usize, frame: &Frame) -> String {
     format!("{who}: {subject} {reply:?} {headers:?} {payload:?}")
 }
 
-fn step(random: &mut StdRng, is_member: bool) -> String {
+fn step(random: &mut StdRng, kind: usize) -> String {
     let filter = *FILTERS.choose(random).unwrap_or(&"a");
     let subject = *SUBJECTS.choose(random).unwrap_or(&"a");
     let reply = match random.random_range(0..4) {
@@ -194,8 +208,12 @@ fn step(random: &mut StdRng, is_member: bool) -> String {
         "\r\n"
     };
     match random.random_range(0..100) {
+        0..25 if kind == LIMITED => {
+            let sid = random.random_range(0..LIMITED_FILTERS.len());
+            format!("SUB {} {sid}{end}", LIMITED_FILTERS[sid])
+        }
         0..25 => format!("SUB {filter} {sid}{end}"),
-        25..35 if is_member => {
+        25..35 if kind < MEMBERS => {
             let group = *["red", "blue"].choose(random).unwrap_or(&"red");
             format!("SUB {filter} {group} group-{group}-{sid}{end}")
         }
