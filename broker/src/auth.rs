@@ -3,6 +3,7 @@
 //! The broker asks an [`Authenticator`] once per CONNECT and holds the connection to the [`Identity`] it gets back. In
 //! doubt an authenticator refuses; what the client sees is always `Authorization Violation`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::accounts::{AccountsConfig, AccountsError};
 use crate::listen::config::ListenerAuthorization;
 use crate::listen::tls::peer::TlsSession;
 use crate::rate::PublishBudget;
+use crate::server::WeakServer;
 
 /// Decides who a connecting client is.
 #[async_trait]
@@ -52,6 +54,18 @@ pub trait Authenticator: Send + Sync {
         let _ = identity;
         Review::Unchanged
     }
+
+    /// Longest time that one decision may take, counted from CONNECT; then the client is told of a violation. `None`, the
+    /// default, is what is left of `auth_timeout`, and the client is told of a timeout.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The server exists now and asks this authenticator. For one that publishes or subscribes in it.
+    fn attach(&self, _server: &WeakServer) {}
+
+    /// The server has stopped: whatever [`Authenticator::attach`] made goes.
+    fn detach(&self) {}
 }
 
 /// What becomes of a connection whose identity was looked at again.
@@ -139,6 +153,8 @@ pub struct ConnectRequest {
     pub lang: Option<String>,
     /// `version` of the client library.
     pub version: Option<String>,
+    /// `protocol` of CONNECT.
+    pub protocol: i64,
     /// The broker's number of the connection.
     pub client_id: u64,
     /// Where the client is: the other end of the socket, or what a trusted proxy says about it.
@@ -170,6 +186,7 @@ impl ConnectRequest {
             name: None,
             lang: None,
             version: None,
+            protocol: 0,
             client_id,
             peer,
             proxy: None,
@@ -220,6 +237,8 @@ pub struct Identity {
     pub limits: ConnectionLimits,
     /// What it may publish per second, shared with the user's other connections.
     pub publish_budget: Option<PublishBudget>,
+    /// An auth service decided, not the configuration: changes of configured users do not touch it.
+    pub is_delegated: bool,
     /// A digest of what it proved itself with, by which [`Authenticator::review`] sees that a password has changed.
     pub credential: Option<u64>,
 }
@@ -246,6 +265,7 @@ impl Identity {
             revoked: None,
             limits: ConnectionLimits::default(),
             publish_budget: None,
+            is_delegated: false,
             credential: None,
         }
     }
@@ -293,11 +313,24 @@ impl Default for ResponsePermission {
 }
 
 /// A refused CONNECT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct AuthError {
     /// For the log; the client sees `Authorization Violation` whatever it says.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
+    /// An account whose members hear of it on `$SYS.ACCOUNT.CLIENT.AUTH.ERR`.
+    pub account: Option<String>,
+}
+
+impl AuthError {
+    /// An error with this reason.
+    #[must_use]
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: reason.into(),
+            account: None,
+        }
+    }
 }
 
 /// Who sent a message: the broker's stamp, which no client can write.

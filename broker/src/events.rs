@@ -23,7 +23,7 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     received: Option<Data>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +65,8 @@ struct Data {
 
 /// Subject and body for a client that completed CONNECT.
 pub(crate) fn connect(server: &Shared, connection: &Connection) -> (String, Vec<u8>) {
-    event(server, connection, "", None)
+    let (account, body) = event(server, connection, "", None);
+    (format!("$SYS.ACCOUNT.{account}.CONNECT"), body)
 }
 
 /// Subject and body for a client that is gone. One that was refused is reported under `fallback_account`.
@@ -77,14 +78,26 @@ pub(crate) fn disconnect(
     let reason = connection
         .close_reason()
         .map_or("Client Closed", |reason| reason.as_str());
-    event(server, connection, fallback_account, Some(reason))
+    let (account, body) = event(server, connection, fallback_account, Some(reason));
+    (format!("$SYS.ACCOUNT.{account}.DISCONNECT"), body)
 }
 
+/// Body for a client whose CONNECT was refused.
+pub(crate) fn refused(
+    server: &Shared,
+    connection: &Connection,
+    fallback_account: &str,
+    reason: &str,
+) -> Vec<u8> {
+    event(server, connection, fallback_account, Some(reason)).1
+}
+
+/// The account and the body.
 fn event(
     server: &Shared,
     connection: &Connection,
     fallback_account: &str,
-    reason: Option<&'static str>,
+    reason: Option<&str>,
 ) -> (String, Vec<u8>) {
     let now = rfc3339(SystemTime::now());
     let profile = connection.profile();
@@ -126,9 +139,8 @@ fn event(
         received: is_end.then(|| data(&connection.own, false)),
         reason,
     };
-    let what = if is_end { "DISCONNECT" } else { "CONNECT" };
     let body = serde_json::to_vec(&event).expect("an event is plain data");
-    (format!("$SYS.ACCOUNT.{account}.{what}"), body)
+    (account.to_owned(), body)
 }
 
 /// "Sent" is what the server sent to the client.

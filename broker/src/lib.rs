@@ -26,6 +26,7 @@ mod events;
 pub mod fuzz;
 mod interest;
 mod jetstream;
+pub mod jwt;
 mod leaf;
 mod limits;
 mod listen;
@@ -73,6 +74,6 @@ pub use monitor::{
 };
 pub use proto::headers::Headers;
 pub use rate::PublishBudget;
-pub use server::{Config, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server};
+pub use server::{Config, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server, WeakServer};
 pub use storage::stream::{Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamState};
 pub use subject::{Subject, SubjectError, SubjectFilter};

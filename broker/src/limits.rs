@@ -84,3 +84,5 @@ pub(crate) const CLOSED_CLIENTS_BYTES_MAX: usize = 16 << 20;
 pub(crate) const CLOSED_CLIENT_SUBSCRIPTIONS_MAX: usize = 64;
 /// Requests in the system account that wait for an answer; one more hears that nobody responds.
 pub(crate) const SYSTEM_REQUESTS_MAX: usize = 1024;
+/// Longest JWT, in bytes: an account with many imports is long, a user is not.
+pub(crate) const JWT_BYTES_MAX: usize = 1 << 20;

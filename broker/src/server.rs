@@ -2,10 +2,9 @@
 
 mod monitoring;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -18,12 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::Account;
 use crate::accounts::AccountsConfig;
-use crate::auth::{Authenticator, ConnectionKind, Identity};
+use crate::auth::{AuthError, Authenticator, ConnectionKind, Identity};
 use crate::client::Client;
 use crate::error::Error;
 use crate::events;
 use crate::jetstream::context::{Context, JetStreamConfig};
 use crate::jetstream::{StreamsRoot, registry::Registry};
+use crate::jwt::{CurveKeyPair, KeyKind, KeyPair};
 use crate::limits::Limits;
 use crate::listen::config::{TcpConfig, WebSocketConfig};
 use crate::listen::tcp;
@@ -91,6 +91,11 @@ pub(crate) struct Shared {
     pub(crate) server_id: String,
     pub(crate) started: SystemTime,
     pub(crate) monitor: Monitor,
+    /// The private half of `server_id`: signs requests of the auth callout.
+    pub(crate) key: KeyPair,
+    /// Opens answers of the auth callout.
+    pub(crate) curve_key: CurveKeyPair,
+    curve_key_text: String,
     /// First TCP address, for INFO.
     listen: Mutex<Option<SocketAddr>>,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
@@ -140,6 +145,7 @@ impl Server {
             counters: counters.clone(),
         };
         let monitor = Monitor::new(config.limits.closed_clients_max);
+        let (key, curve_key) = (KeyPair::generate(KeyKind::Server), CurveKeyPair::generate());
         let shared = Shared {
             monitor,
             config,
@@ -149,7 +155,10 @@ impl Server {
             counters,
             nowhere: Account::new(""),
             streams: Registry::new(streams, context),
-            server_id: server_id(),
+            server_id: key.public().to_string(),
+            key,
+            curve_key_text: curve_key.public().to_string(),
+            curve_key,
             started: SystemTime::now(),
             listen: Mutex::default(),
             accounts: Mutex::new(accounts),
@@ -160,8 +169,18 @@ impl Server {
             is_lame_duck: AtomicBool::new(false),
             system: Mutex::new(Router::new(system)),
         };
-        Self {
+        let server = Self {
             shared: Arc::new(shared),
+        };
+        server.shared.authenticator.attach(&server.downgrade());
+        server
+    }
+
+    /// A handle that does not keep the server alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakServer {
+        WeakServer {
+            shared: Arc::downgrade(&self.shared),
         }
     }
 
@@ -298,6 +317,17 @@ impl Server {
         Client::new(self.shared.clone(), self.shared.account(account), identity)
     }
 
+    /// A client of the server itself: its answers come on subjects below `$SYS._INBOX`.
+    pub(crate) fn internal_client(&self, account: &str, identity: &Identity) -> Client {
+        let inbox = format!("$SYS._INBOX.{:032x}", rand::random::<u128>());
+        let account = self.shared.account(account);
+        Client::with_inbox(self.shared.clone(), account, identity, inbox)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Counters and totals at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -385,6 +415,31 @@ impl Server {
             let _ = tokio::time::timeout(DRAIN, shared.tasks.wait()).await;
         }
         shared.streams.shutdown().await;
+        shared.authenticator.detach();
+    }
+}
+
+/// A handle on a server that does not keep it alive: for what the server itself holds.
+#[derive(Clone)]
+pub struct WeakServer {
+    shared: Weak<Shared>,
+}
+
+impl WeakServer {
+    /// The server, unless it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Server> {
+        self.shared.upgrade().map(|shared| Server { shared })
+    }
+
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        self.shared.upgrade()
+    }
+}
+
+impl std::fmt::Debug for WeakServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakServer").finish_non_exhaustive()
     }
 }
 
@@ -489,8 +544,13 @@ impl Shared {
         }
         info.auth_required = self.authenticator.anonymous().is_none();
         info.max_payload = self.config.limits.payload_bytes_max;
+        if let Some(profile) = connection.profile() {
+            let own = profile.limits.payload_bytes_max.unwrap_or(usize::MAX);
+            info.max_payload = info.max_payload.min(own);
+        }
         info.client_id = connection.id;
         info.client_ip = connection.peer.ip().to_string();
+        info.xkey = &self.curve_key_text;
         info.ldm = self.is_lame_duck.load(Ordering::Relaxed);
         if connection.profile().is_none() {
             info.nonce = self.nonce(connection);
@@ -501,6 +561,32 @@ impl Shared {
     /// A client completed CONNECT.
     pub(crate) fn session_connected(&self, session: &Session) {
         self.publish_event(|| events::connect(self, &session.connection));
+    }
+
+    /// A client's CONNECT was refused: the system account hears of it, and the account that the error names.
+    pub(crate) fn session_refused(&self, connection: &Connection, error: &AuthError) {
+        let make = |subject: String| {
+            let body = events::refused(self, connection, GLOBAL_ACCOUNT, &error.reason);
+            (subject, body)
+        };
+        self.publish_event(|| make(format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", self.server_id)));
+        if let Some(account) = &error.account {
+            let account = self.account(account);
+            if account.subscriptions_len() > 0 {
+                let (subject, body) = make("$SYS.ACCOUNT.CLIENT.AUTH.ERR".to_owned());
+                Router::new(account).publish(subject.as_bytes(), b"", b"", &body.into());
+            }
+        }
+    }
+
+    /// Whether there is an account of that name.
+    pub(crate) fn knows_account(&self, name: &str) -> bool {
+        name == GLOBAL_ACCOUNT || lock(&self.accounts).contains_key(name)
+    }
+
+    /// The first address that is listened on.
+    pub(crate) fn listens_on(&self) -> Option<SocketAddr> {
+        *lock(&self.listen)
     }
 
     /// A session is over: its subscriptions go, and others hear of it.
@@ -541,18 +627,4 @@ impl Shared {
             system.publish(subject.as_bytes(), b"", b"", &body.into());
         }
     }
-}
-
-/// A public key in shape only: clients want a name that is unique, nobody checks a signature against it.
-fn server_id() -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let mut id = String::from("N");
-    for byte in rand::random::<[u8; 32]>()
-        .into_iter()
-        .chain(rand::random::<[u8; 23]>())
-    {
-        let letter = char::from(ALPHABET[usize::from(byte % 32)]);
-        write!(id, "{letter}").expect("writing to a string cannot fail");
-    }
-    id
 }

@@ -29,9 +29,7 @@ impl Authenticator for Door {
             std::future::pending::<()>().await;
         }
         if request.auth_token.as_deref() != Some("good") {
-            return Err(AuthError {
-                reason: "wrong token",
-            });
+            return Err(AuthError::new("wrong token"));
         }
         let mut identity = Identity::new("alice", "CHAT");
         identity.tags = vec!["user".to_owned()];

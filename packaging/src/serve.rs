@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use broker::Server;
-use services::auth::{CHAT_ACCOUNT, CalloutAuthenticator};
+use broker::jwt::Callout;
+use services::auth::{AuthService, CHAT_ACCOUNT};
 use services::identity::{self, Identity};
 use storage::DataDir;
 use storage::chat::ChatDb;
@@ -60,7 +61,8 @@ async fn serve(
         identity::seed_demo_users(&db).await?;
     }
 
-    let callout = Arc::new(CalloutAuthenticator::new(Arc::clone(&identity)));
+    let service = Arc::new(AuthService::new(Arc::clone(&identity)));
+    let callout = Arc::new(Callout::built_in(service));
     let streams = wiring::streams(&data_dir, wiring::stream_options(config, purpose)?);
     let server = Server::new(wiring::broker(config), callout, Some(streams));
     server.open_streams(CHAT_ACCOUNT).await?;

@@ -60,9 +60,9 @@ impl Authenticator for ConfiguredUsers {
             Some(identity) if table.users.is_empty() && table.token.is_none() => {
                 Ok(identity.clone())
             }
-            _ => Err(AuthError {
-                reason: "credentials of configured users are not checked yet",
-            }),
+            _ => Err(AuthError::new(
+                "credentials of configured users are not checked yet",
+            )),
         }
     }
 

@@ -80,6 +80,16 @@ impl std::fmt::Debug for Client {
 impl Client {
     pub(crate) fn new(server: Arc<Shared>, account: Arc<Account>, identity: &Identity) -> Self {
         let inbox = format!("_INBOX.{:032x}", rand::random::<u128>());
+        Self::with_inbox(server, account, identity, inbox)
+    }
+
+    /// A client that gets its answers below `inbox`, which nobody can guess.
+    pub(crate) fn with_inbox(
+        server: Arc<Shared>,
+        account: Arc<Account>,
+        identity: &Identity,
+        inbox: String,
+    ) -> Self {
         let replies = Arc::new(Replies::default());
         let filter = format!("{inbox}.*");
         let inbox_interest =

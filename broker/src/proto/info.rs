@@ -26,6 +26,8 @@ pub(crate) struct Info<'a> {
     pub(crate) client_ip: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) xkey: &'a str,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) ldm: bool,
     pub(crate) api_lvl: u32,
@@ -55,6 +57,7 @@ impl<'a> Info<'a> {
             client_id: 0,
             client_ip: String::new(),
             nonce: None,
+            xkey: "",
             ldm: false,
             api_lvl: API_LEVEL,
             connect_info: false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::permissions::Compiled;
-use crate::auth::{Identity, Sender};
+use crate::auth::{ConnectionLimits, Identity, Sender};
 use crate::proto::info::ConnectOptions;
 
 /// Identity, permissions and options of a connection.
@@ -12,6 +12,7 @@ pub(crate) struct Profile {
     /// The stamp on what it publishes.
     pub(crate) sender: Arc<Sender>,
     pub(crate) permissions: Compiled,
+    pub(crate) limits: ConnectionLimits,
     pub(crate) verbose: bool,
     pub(crate) pedantic: bool,
     pub(crate) echo: bool,
@@ -56,6 +57,7 @@ impl Profile {
                 client_id,
             }),
             permissions: Compiled::new(&identity.permissions),
+            limits: identity.limits,
             verbose: options.verbose.unwrap_or(true),
             pedantic: options.pedantic.unwrap_or(true),
             echo: options.echo.unwrap_or(true),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::profile::Said;
 use super::state::{Session, Step};
-use crate::auth::{ConnectRequest, Identity};
+use crate::auth::{AuthError, ConnectRequest, Identity};
 use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, STALL_MAX};
 use crate::monitor::CloseReason;
 use crate::proto::encode::ProtocolError;
@@ -289,7 +289,12 @@ async fn authenticate(
     deadline: Option<Instant>,
 ) -> Result<Identity, CloseReason> {
     let server = session.server.clone();
-    let deadline = deadline.unwrap_or_else(|| Instant::now() + server.config.auth_timeout);
+    let patience = server.authenticator.patience();
+    let deadline = match (patience, deadline) {
+        (Some(patience), _) => Instant::now() + patience,
+        (None, Some(deadline)) => deadline,
+        (None, None) => Instant::now() + server.config.auth_timeout,
+    };
     let connection = session.connection.clone();
     session.connection.set_said(Said::new(options));
     let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
@@ -304,6 +309,7 @@ async fn authenticate(
         name: text(&options.name),
         lang: text(&options.lang),
         version: text(&options.version),
+        protocol: options.protocol.unwrap_or(0),
         ..ConnectRequest::new(connection.id, connection.peer, connection.kind)
     };
     let answer = tokio::select! {
@@ -323,19 +329,30 @@ async fn authenticate(
             Ok(identity)
         }
         Ok(refused) => {
-            if let Err(error) = refused {
-                tracing::debug!(
-                    client_id = connection.id,
-                    reason = error.reason,
-                    "connect refused"
-                );
-            }
-            session.error(ProtocolError::AuthorizationViolation);
-            Err(CloseReason::AuthenticationFailure)
+            let error = refused
+                .err()
+                .unwrap_or_else(|| AuthError::new("another account is asked for"));
+            Err(refuse(session, &error))
+        }
+        Err(_elapsed) if patience.is_some() => {
+            Err(refuse(session, &AuthError::new("no decision in time")))
         }
         Err(_elapsed) => {
             session.error(ProtocolError::AuthenticationTimeout);
             Err(CloseReason::AuthenticationTimeout)
         }
     }
+}
+
+/// Says no, and tells those who watch.
+fn refuse(session: &mut Session, error: &AuthError) -> CloseReason {
+    let connection = &session.connection;
+    tracing::debug!(
+        client_id = connection.id,
+        reason = &*error.reason,
+        "connect refused"
+    );
+    session.server.session_refused(connection, error);
+    session.error(ProtocolError::AuthorizationViolation);
+    CloseReason::AuthenticationFailure
 }

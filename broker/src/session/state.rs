@@ -93,6 +93,8 @@ impl Session {
             self.router.account().stats.leave();
         }
         let profile = Profile::new(identity, options, self.connection.id);
+        let own_max = identity.limits.payload_bytes_max.unwrap_or(usize::MAX);
+        self.limits.payload_bytes_max = self.server.config.limits.payload_bytes_max.min(own_max);
         self.connection.set_profile(profile.clone());
         self.router
             .bind(self.server.account(&identity.account), profile.clone());
@@ -344,12 +346,13 @@ impl Session {
             return;
         };
         let limits = &self.server.config.limits;
+        let own_max = profile.limits.subscriptions_max.unwrap_or(usize::MAX);
         let tokens = 1 + memchr::memchr_iter(b'.', subject).count();
         let refusal = if !profile.permissions.can_subscribe(subject, queue) {
             Some(ProtocolError::SubscribeViolation { subject, queue })
         } else if tokens > limits.subscription_tokens_max {
             Some(ProtocolError::TooManyTokens(subject))
-        } else if self.connection.subscriptions_len() >= limits.subscriptions_max {
+        } else if self.connection.subscriptions_len() >= limits.subscriptions_max.min(own_max) {
             Some(ProtocolError::SubscriptionsExceeded)
         } else if !subject::is_filter(subject) && self.connection.subscription(sid).is_none() {
             // With a live sid nothing is subscribed, so nobody looks at the subject.

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use broker::jwt::Callout;
 use broker::{Authenticator, ConnectRequest, ConnectionKind};
 
 use super::*;
-use crate::auth::{CHAT_ACCOUNT, CalloutAuthenticator};
+use crate::auth::{AuthService, CHAT_ACCOUNT};
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -44,10 +45,12 @@ impl Fixture {
         self.identity.token(request, &caller).await.unwrap()
     }
 
+    fn callout(&self) -> Callout {
+        Callout::built_in(Arc::new(AuthService::new(Arc::clone(&self.identity))))
+    }
+
     async fn connect(&self, token: &str) -> Result<broker::Identity, broker::AuthError> {
-        CalloutAuthenticator::new(Arc::clone(&self.identity))
-            .authenticate(connect(Some(token)))
-            .await
+        self.callout().authenticate(connect(Some(token))).await
     }
 
     /// What the command line is: another handle on the same file.
@@ -61,13 +64,10 @@ impl Fixture {
 }
 
 fn connect(token: Option<&str>) -> ConnectRequest {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     ConnectRequest {
         auth_token: token.map(str::to_owned),
-        ..ConnectRequest::new(
-            1,
-            SocketAddr::from(([127, 0, 0, 1], 1)),
-            ConnectionKind::Tcp,
-        )
+        ..ConnectRequest::new(1, peer, ConnectionKind::Tcp)
     }
 }
 
@@ -125,7 +125,7 @@ async fn only_our_own_living_access_tokens_are_good() {
     ] {
         assert!(fixture.connect(bad).await.is_err());
     }
-    let callout = CalloutAuthenticator::new(Arc::clone(&fixture.identity));
+    let callout = fixture.callout();
     assert!(callout.authenticate(connect(None)).await.is_err());
     assert!(fixture.connect(&tokens.access_token).await.is_ok());
 }

@@ -82,9 +82,7 @@ struct Users;
 #[async_trait]
 impl Authenticator for Users {
     async fn authenticate(&self, request: ConnectRequest) -> Result<Identity, AuthError> {
-        let refused = AuthError {
-            reason: "unknown user",
-        };
+        let refused = AuthError::new("unknown user");
         match (
             request.user.as_deref(),
             request.pass.as_deref(),
