@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::bench::BenchFlags;
+
 /// A team-chat appliance: one program with the server, the web client and a NATS server inside.
 #[derive(Debug, Parser)]
 #[command(name = "natterjack", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     User(UserCommand),
     /// Check every stream file of the data directory; nothing is changed unless --repair is given
     Doctor(DoctorFlags),
+    /// Bring load to any NATS server and measure throughput and latency
+    Bench(BenchFlags),
     /// Print a configuration file with every key explained
     Config,
 }

@@ -130,7 +130,7 @@ fn halves(exit: Exit, message: &str) -> Trouble {
     )
 }
 
-fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) if !text.starts_with('/') => first.to_uppercase().chain(chars).collect(),

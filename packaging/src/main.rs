@@ -71,6 +71,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     }
     match command {
         Some(Command::Config) => output::say(config::document().trim_end()),
+        Some(Command::Bench(flags)) => commands::bench::run(flags)?,
         Some(Command::Doctor(flags)) => commands::doctor::run(&common, &flags)?,
         Some(Command::Broker(flags)) => commands::broker::run(&common, flags)?,
         Some(Command::User(command)) => commands::user::run(&common, command)?,

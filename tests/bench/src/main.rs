@@ -1,35 +1,42 @@
-//! Measures natterjack beside nats-server: throughput, latency, memory and start-up.
+//! Measures natterjack beside nats-server: throughput, processor time, latency, memory and start-up.
 //!
 //! Both servers run on loopback at the same time and are measured in turns (A B A B ...), so that whatever else the
-//! machine does hits both. Streams are measured with the same load on the same disk, beside a nats-server that syncs as well
-//! (`streams`). `tests/bench/run` builds and fetches everything and calls this program.
+//! machine does hits both. The load is that of `natterjack bench`. Streams are measured with the same load on the same disk, beside a
+//! nats-server that syncs as well (`streams`). `tests/bench/side-by-side` builds and fetches everything and calls this program.
 
-mod client;
+mod memory;
 mod report;
-mod scenario;
+mod robust;
+mod rows;
+mod select;
 mod server;
 mod streams;
+mod turn;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use report::Table;
-use scenario::Scenario;
+use rows::Row;
+use select::Selection;
 use server::Server;
+use turn::Turn;
 
 const USAGE: &str = "\
-usage: bench --a COMMAND --b COMMAND [--rounds N] [--scale PERCENT] [--only TEXT] [--websockets N]
-       bench --streams DIR --a COMMAND [--b COMMAND] [--c COMMAND] [--rounds N] [--scale PERCENT] [--only TEXT]
+usage: bench --a COMMAND --b COMMAND [--rows ROWS] [--rounds N] [--scale PERCENT]
+       bench --streams DIR --a COMMAND [--b COMMAND] [--c COMMAND] [--rows ROWS] [--rounds N] [--scale PERCENT]
        bench --start COMMAND [--rounds N]
+       bench --list
 
-COMMAND is split at blanks; {port} and {ws} become free ports, {conf} a nats-server configuration with WebSocket on {ws}. --a and --b compare two servers, --start measures one
-appliance that prints a banner: time until it is ready, and memory when idle. --streams compares servers that store streams:
-{store} becomes a directory of each in DIR, {synced} a nats-server configuration that syncs every message (--c only).
+COMMAND is split at blanks; {port} and {ws} become free ports, {conf} a nats-server configuration with WebSocket on {ws}.
+--a and --b compare two servers, --start measures one appliance that prints a banner: time until it is ready, and memory
+when idle. --streams compares servers that store streams: {store} becomes a directory of each in DIR, {synced} a nats-server
+configuration that syncs every message (--c only).
+  --rows ROWS        all (the default), core, or names with commas between them; a* stands for all that begin with a
+  --list             the names
   --token TEXT       CONNECT with this token (server A only)
   --rounds N         turns per figure; the median counts (5)
-  --scale PERCENT    of the messages per turn (100)
-  --only TEXT        only figures whose name contains TEXT
-  --websockets N     idle WebSocket connections of the memory figure (2000; needs {ws} in both commands)";
+  --scale PERCENT    of the messages per turn (100)";
 
 struct Options {
     a: Option<String>,
@@ -40,8 +47,8 @@ struct Options {
     token: Option<String>,
     rounds: usize,
     scale: u64,
-    only: String,
-    websockets: usize,
+    rows: String,
+    is_list: bool,
 }
 
 fn main() -> ExitCode {
@@ -64,8 +71,8 @@ fn options() -> Result<Options, String> {
         token: None,
         rounds: 5,
         scale: 100,
-        only: String::new(),
-        websockets: 2000,
+        rows: "all".to_owned(),
+        is_list: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -79,8 +86,8 @@ fn options() -> Result<Options, String> {
             "--token" => options.token = Some(value()?),
             "--rounds" => options.rounds = number(&value()?)?,
             "--scale" => options.scale = number(&value()?)?,
-            "--only" => options.only = value()?,
-            "--websockets" => options.websockets = number(&value()?)?,
+            "--rows" => options.rows = value()?,
+            "--list" => options.is_list = true,
             _ => return Err(USAGE.to_owned()),
         }
     }
@@ -93,43 +100,66 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    let rows = rows::all();
+    let core: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    let named: Vec<(&str, &str)> = memory::ROWS
+        .into_iter()
+        .chain(rows.iter().map(|row| (row.name, row.what)))
+        .chain(robust::ROWS)
+        .chain(streams::names())
+        .collect();
+    if options.is_list {
+        report::list(&named);
+        return Ok(());
+    }
     if let Some(command) = &options.start {
-        return server::measure_start(command, options.rounds).map(|table| table.print());
+        return server::measure_start(command, options.rounds);
     }
-    if let Some(store) = &options.streams {
-        return run_streams(options, store);
+    let all: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+    let selection = Selection::new(&options.rows, &core, &all)?;
+    match &options.streams {
+        Some(store) if streams::names().iter().any(|(name, _)| selection.has(name)) => {
+            run_streams(options, store, &selection)
+        }
+        Some(_) => Ok(()),
+        None => run_core(options, &rows, &selection),
     }
+}
+
+fn run_core(options: &Options, rows: &[Row], selection: &Selection) -> Result<(), String> {
     let (Some(a), Some(b)) = (&options.a, &options.b) else {
         return Err(USAGE.to_owned());
     };
-    let a = Server::start("natterjack", a, options.token.clone())?;
-    let b = Server::start("nats-server", b, None)?;
+    let start = || {
+        let a = Server::start("natterjack", a, options.token.clone())?;
+        let b = Server::start("nats-server", b, None)?;
+        Ok::<_, String>((a, b))
+    };
     let mut table = Table::new();
-    // First, while neither server has memory left over from earlier work.
-    if "idle WebSocket memory".contains(&options.only)
-        && a.websocket.is_some()
-        && b.websocket.is_some()
-    {
-        let count = options.websockets;
-        let used = [&a, &b].map(|server| scenario::idle_websockets(server, count));
-        let [a, b] = used;
-        table.memory(
-            &format!("{count} idle WebSocket connections, memory"),
-            a?,
-            b?,
-        );
+    // On servers of their own, which have no memory left over from other work.
+    if selection.has(memory::ROWS[0].0) {
+        let (a, b) = start()?;
+        memory::of_one(&mut table, [&a, &b], 2000)?;
     }
-    for scenario in scenario::all(options.scale) {
-        if !scenario.name().contains(&options.only) {
-            continue;
-        }
-        compare(&mut table, &scenario, [&a, &b], options.rounds)?;
+    if selection.has(memory::ROWS[1].0) {
+        let (a, b) = start()?;
+        memory::of_many(&mut table, [&a, &b], 10_000)?;
+    }
+    let (a, b) = start()?;
+    for row in rows.iter().filter(|row| selection.has(row.name)) {
+        compare(&mut table, row, [&a, &b], options)?;
+    }
+    if selection.has(robust::ROWS[0].0) {
+        robust::stalled_reader(&mut table, [&a, &b], options.rounds)?;
+    }
+    if selection.has(robust::ROWS[1].0) {
+        robust::slow_connections(&mut table, [&a, &b])?;
     }
     table.print();
     Ok(())
 }
 
-fn run_streams(options: &Options, store: &Path) -> Result<(), String> {
+fn run_streams(options: &Options, store: &Path, selection: &Selection) -> Result<(), String> {
     let commands = [
         ("natterjack", &options.a),
         ("nats-server", &options.b),
@@ -147,33 +177,27 @@ fn run_streams(options: &Options, store: &Path) -> Result<(), String> {
     if servers.is_empty() {
         return Err(USAGE.to_owned());
     }
-    let Options {
-        rounds,
-        scale,
-        only,
-        ..
-    } = options;
-    streams::run(&mut servers, store, *rounds, *scale, only)
+    let Options { rounds, scale, .. } = options;
+    streams::run(&mut servers, store, *rounds, *scale, selection)
 }
 
-/// Runs one scenario in turns and adds its medians to the table.
+/// Runs one row in turns and adds its medians to the table.
 fn compare(
     table: &mut Table,
-    scenario: &Scenario,
+    row: &Row,
     servers: [&Server; 2],
-    rounds: usize,
+    options: &Options,
 ) -> Result<(), String> {
-    let mut figures = [Vec::new(), Vec::new()];
+    let mut turns: [Vec<Turn>; 2] = Default::default();
     // One turn that does not count warms caches, buffers and the clock of the processor.
     for server in servers {
-        scenario.run(server, 10)?;
+        row.turn(server, options.scale.div_ceil(10))?;
     }
-    for _ in 0..rounds {
-        for (server, figures) in servers.iter().zip(&mut figures) {
-            figures.push(scenario.run(server, 100)?);
+    for _ in 0..options.rounds {
+        for (server, turns) in servers.iter().zip(&mut turns) {
+            turns.push(row.turn(server, options.scale)?);
         }
     }
-    let [a, b] = figures;
-    table.figures(scenario, &a, &b);
+    table.row(row, &turns);
     Ok(())
 }

@@ -5,77 +5,116 @@
     reason = "a command line tool whose output is the point"
 )]
 
-use crate::scenario::Scenario;
+use crate::rows::{Goals, Row};
+use crate::turn::Turn;
 
-/// Lines of results.
+const HEAD: &str = "\
+| What | natterjack | nats-server | ratio | goal | CPU per message | nats-server | ratio | goal |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|";
+
+/// Lines of results beside one other server. Bold ratios miss their goal.
 pub(crate) struct Table {
     lines: Vec<String>,
+}
+
+/// A ratio and its goal, as two cells.
+fn judged(ratio: f64, goal: Option<f64>, is_reached: fn(f64, f64) -> bool) -> String {
+    match goal {
+        None => format!("{ratio:.2} | "),
+        Some(goal) if is_reached(ratio, goal) => format!("{ratio:.2} | {goal}"),
+        Some(goal) => format!("**{ratio:.2}** | {goal}"),
+    }
+}
+
+fn at_least(ratio: f64, goal: f64) -> bool {
+    ratio >= goal
+}
+
+fn at_most(ratio: f64, goal: f64) -> bool {
+    ratio <= goal
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
         Self {
-            lines: vec![
-                "| What | natterjack | nats-server | ratio |".to_owned(),
-                "|---|---:|---:|---:|".to_owned(),
-            ],
+            lines: HEAD.lines().map(str::to_owned).collect(),
         }
     }
 
-    /// Adds the medians of one scenario; the ratio says how many times better natterjack is.
-    pub(crate) fn figures(&mut self, scenario: &Scenario, a: &[f64], b: &[f64]) {
-        let show = if scenario.is_rate() {
-            rate
-        } else {
-            microseconds
+    /// Adds what the turns of a row gave: throughput and processor time, and latencies that have a goal.
+    pub(crate) fn row(&mut self, row: &Row, turns: &[Vec<Turn>; 2]) {
+        let of = |pick: fn(&Turn) -> f64| {
+            [0, 1].map(|index| turns[index].iter().map(pick).collect::<Vec<f64>>())
         };
-        let (better, worse) = if scenario.is_rate() {
-            (median(a), median(b))
-        } else {
-            (median(b), median(a))
-        };
-        self.row(
-            &scenario.name(),
-            &range(a, show),
-            &range(b, show),
-            better / worse,
-        );
-    }
-
-    /// Adds a figure in bytes, where less is better.
-    pub(crate) fn memory(&mut self, name: &str, a: u64, b: u64) {
-        let (a, b) = (a as f64, b as f64);
-        self.row(name, &mebibytes(a), &mebibytes(b), b / a.max(1.0));
-    }
-
-    /// A table of its own for one appliance.
-    pub(crate) fn of_start(ready: &[f64], memory: &[f64]) -> Self {
-        Self {
-            lines: vec![
-                "| The whole appliance | median | range |".to_owned(),
-                "|---|---:|---:|".to_owned(),
-                format!(
-                    "| start to ready | {} |",
-                    range(ready, milliseconds).replacen(" (", " | (", 1)
-                ),
-                format!(
-                    "| memory when idle | {} |",
-                    range(memory, mebibytes).replacen(" (", " | (", 1)
-                ),
-            ],
+        let Goals {
+            rate: rate_goal,
+            cpu,
+            median: median_goal,
+            p99,
+        } = row.goals;
+        let [ours, theirs] = of(|turn| turn.rate);
+        let ratio = judged(median(&ours) / median(&theirs), rate_goal, at_least);
+        let [our_cpu, their_cpu] = of(|turn| turn.cpu_us);
+        let cpu_ratio = judged(median(&our_cpu) / median(&their_cpu), cpu, at_most);
+        self.push(format!(
+            "| {} | {} | {} | {ratio} | {:.2} µs | {:.2} µs | {cpu_ratio} |",
+            row.what,
+            range(&ours, rate),
+            range(&theirs, rate),
+            median(&our_cpu),
+            median(&their_cpu),
+        ));
+        let medians = ("median", median_goal, of(|turn| turn.median_us));
+        let tails = ("p99", p99, of(|turn| turn.p99_us));
+        for (name, goal, [ours, theirs]) in [medians, tails] {
+            if goal.is_none() {
+                continue;
+            }
+            let ratio = judged(median(&ours) / median(&theirs), goal, at_most);
+            self.push(format!(
+                "| {}, {name} latency | {} | {} | {ratio} | | | | |",
+                row.what,
+                range(&ours, microseconds),
+                range(&theirs, microseconds),
+            ));
         }
+    }
+
+    /// Adds one figure of each server, with a goal in words.
+    pub(crate) fn single(&mut self, what: &str, unit: Unit, values: [f64; 2], goal: Option<&str>) {
+        let [ours, theirs] = values;
+        let (ratio, goal) = (ours / theirs.max(1e-9), goal.unwrap_or(""));
+        let (ours, theirs) = (unit.show(ours), unit.show(theirs));
+        self.push(format!(
+            "| {what} | {ours} | {theirs} | {ratio:.2} | {goal} | | | | |"
+        ));
     }
 
     pub(crate) fn print(&self) {
-        for line in &self.lines {
-            println!("{line}");
+        if self.lines.len() > HEAD.lines().count() {
+            self.lines.iter().for_each(|line| println!("{line}"));
         }
     }
 
-    fn row(&mut self, name: &str, a: &str, b: &str, ratio: f64) {
-        let line = format!("| {name} | {a} | {b} | {ratio:.2} |");
+    fn push(&mut self, line: String) {
         eprintln!("{line}");
         self.lines.push(line);
+    }
+}
+
+/// Prints the table of one appliance by itself.
+pub(crate) fn of_start(ready: &[f64], memory: &[f64]) {
+    let line =
+        |what: &str, values: &str| format!("| {what} | {} |", values.replacen(" (", " | (", 1));
+    println!("| The whole appliance | median | range |\n|---|---:|---:|");
+    println!("{}", line("start to ready", &range(ready, milliseconds)));
+    println!("{}", line("memory when idle", &range(memory, bytes)));
+}
+
+/// Prints the names of rows.
+pub(crate) fn list(rows: &[(&str, &str)]) {
+    for (name, what) in rows {
+        println!("{name:<20} {what}");
     }
 }
 
@@ -85,6 +124,7 @@ pub(crate) enum Unit {
     PerSecond,
     Microseconds,
     Bytes,
+    Percent,
 }
 
 impl Unit {
@@ -93,14 +133,15 @@ impl Unit {
             Self::PerSecond => rate(value),
             Self::Microseconds if value >= 1e4 => milliseconds(value / 1e3),
             Self::Microseconds => microseconds(value),
-            Self::Bytes => mebibytes(value),
+            Self::Bytes => bytes(value),
+            Self::Percent => format!("{value:.0} %"),
         }
     }
 
     /// How many times better `ours` is.
     fn ratio(self, ours: f64, theirs: f64) -> f64 {
         match self {
-            Self::PerSecond => ours / theirs,
+            Self::PerSecond | Self::Percent => ours / theirs,
             Self::Microseconds | Self::Bytes => theirs / ours,
         }
     }
@@ -191,7 +232,7 @@ pub(crate) fn complain(message: &str) {
     eprintln!("bench: {message}");
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
@@ -225,6 +266,11 @@ fn milliseconds(value: f64) -> String {
     format!("{value:.0} ms")
 }
 
-fn mebibytes(bytes: f64) -> String {
-    format!("{:.1} MiB", bytes / (1024.0 * 1024.0))
+fn bytes(bytes: f64) -> String {
+    const KIB: f64 = 1024.0;
+    if bytes >= KIB * KIB {
+        format!("{:.1} MiB", bytes / (KIB * KIB))
+    } else {
+        format!("{:.1} KiB", bytes / KIB)
+    }
 }

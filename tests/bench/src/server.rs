@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::client::Connection;
-use crate::report::Table;
+use load::{Credentials, Target, Transport};
+
+use crate::report;
 
 /// A server must accept connections within this time.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -115,14 +116,28 @@ impl Server {
         Ok(TICK * u32::try_from(ticks.iter().sum::<u64>()).map_err(|error| error.to_string())?)
     }
 
-    /// A connection that the server has let in, after it took `setup`.
-    pub(crate) fn connect(&self, setup: &str) -> std::io::Result<Connection> {
-        Connection::open(self.tcp, self.token.as_deref(), setup)
+    /// Where clients connect.
+    pub(crate) fn target(&self) -> Target {
+        self.target_at(self.tcp, Transport::Tcp)
     }
 
-    /// The user that the token belongs to, for subjects of its own.
-    pub(crate) fn user(&self) -> &'static str {
-        "bench"
+    /// Where WebSocket clients connect.
+    pub(crate) fn websocket_target(&self) -> Result<Target, String> {
+        let address = self.websocket.ok_or("no WebSocket in the command")?;
+        Ok(self.target_at(address, Transport::WebSocket))
+    }
+
+    fn target_at(&self, address: SocketAddr, transport: Transport) -> Target {
+        Target {
+            host: address.ip().to_string(),
+            port: address.port(),
+            transport,
+            path: "/".to_owned(),
+            credentials: self
+                .token
+                .clone()
+                .map_or(Credentials::None, Credentials::Token),
+        }
     }
 
     pub(crate) fn resident_bytes(&self) -> Result<u64, String> {
@@ -138,7 +153,7 @@ impl Drop for Server {
 }
 
 /// Starts an appliance again and again: time from start to its banner, and memory once it is idle.
-pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<Table, String> {
+pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<(), String> {
     let mut ready = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..rounds {
@@ -162,7 +177,8 @@ pub(crate) fn measure_start(command: &str, rounds: usize) -> Result<Table, Strin
         let _ = child.wait();
         memory.push(idle? as f64);
     }
-    Ok(Table::of_start(&ready, &memory))
+    report::of_start(&ready, &memory);
+    Ok(())
 }
 
 fn spawn(command: &str, places: &Places, stdout: Stdio) -> Result<Child, String> {

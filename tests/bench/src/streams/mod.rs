@@ -1,115 +1,130 @@
 //! Streams: publishing with acknowledgements, reading, memory and start-up, beside nats-server with and without sync.
 
-mod api;
 mod disk;
-mod frames;
-mod publish;
-mod pull;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use load::{AckPolicy, Api, Error, Meter, StreamConsume, StreamPublish, StreamSettings};
+
 use crate::report::{self, Figure, Unit};
+use crate::select::Selection;
 use crate::server::Server;
-use publish::Publish;
-use pull::Pull;
+use crate::turn::Turn;
 
 const STREAM: &str = "BENCH";
 const BUCKET: &str = "KV_bench";
+const PAYLOAD_BYTES: usize = 128;
 /// What a synced nats-server gets of the messages: it would take minutes for all.
 const SYNCED_PERCENT: u64 = 2;
 /// Messages of the memory figure.
 const LARGE: u64 = 1_000_000;
 /// A restarted server must know its messages within this time.
 const READY_MAX: Duration = Duration::from_secs(120);
+/// The row with three lines.
+const MEMORY: &str = "stream-memory";
 
 /// One line of the table, or two where the processor time counts too.
-struct Scenario {
+struct Row {
     name: &'static str,
+    what: &'static str,
     work: Work,
     /// Whether the processor time per message is a line of its own.
     with_cpu: bool,
 }
 
 enum Work {
-    Rate(Publish),
-    Bucket(Publish),
-    Latency(Publish),
-    Pull(Pull),
+    Publish(StreamPublish),
+    Bucket(StreamPublish),
+    /// The median is the figure.
+    Latency(StreamPublish),
+    Consume(StreamConsume),
 }
 
-/// What one turn gave: messages per second or microseconds, and the processor time of the server per message.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    value: f64,
-    cpu_us: f64,
+/// Names and descriptions of all rows.
+pub(crate) fn names() -> Vec<(&'static str, &'static str)> {
+    let rows = all(100).into_iter().map(|row| (row.name, row.what));
+    rows.chain([(MEMORY, "memory and restart with 1 million messages")])
+        .collect()
 }
 
-fn all(scale: u64) -> Vec<Scenario> {
-    let publish = |clients, in_flight, subjects, messages: u64| Publish {
+fn all(scale: u64) -> Vec<Row> {
+    let publish = |clients, in_flight, subjects, messages: u64| StreamPublish {
+        prefix: "bench.".to_owned(),
+        subjects,
+        payload_bytes: PAYLOAD_BYTES,
+        messages: (messages * scale / 100).max(100),
         clients,
         in_flight,
-        subjects,
-        prefix: "bench.",
-        messages: (messages * scale / 100).max(100),
     };
-    let pull = |ack_policy| Pull {
-        batch: 1000,
+    let consume = |ack_policy| StreamConsume {
+        stream: STREAM.to_owned(),
+        consumer: "reader".to_owned(),
         messages: (500_000 * scale / 100).max(1000),
+        batch: 1000,
+        clients: 1,
         ack_policy,
     };
-    let scenario = |name, work| Scenario {
+    let row = |name, what, work| Row {
         name,
+        what,
         work,
-        with_cpu: false,
+        with_cpu: name == "stream-1k",
+    };
+    let bucket = StreamPublish {
+        prefix: "$KV.bench.key".to_owned(),
+        ..publish(1, 1000, 5000, 300_000)
     };
     vec![
-        Scenario {
-            with_cpu: true,
-            ..scenario(
-                "publish, 1,000 in flight, 1 subject",
-                Work::Rate(publish(1, 1000, 1, 600_000)),
-            )
-        },
-        scenario(
+        row(
+            "stream-1k",
+            "publish, 1,000 in flight, 1 subject",
+            Work::Publish(publish(1, 1000, 1, 600_000)),
+        ),
+        row(
+            "stream-1k-subjects",
             "publish, 1,000 in flight, 1,000 subjects",
-            Work::Rate(publish(1, 1000, 1000, 600_000)),
+            Work::Publish(publish(1, 1000, 1000, 600_000)),
         ),
-        scenario(
+        row(
+            "stream-10k",
             "publish, 10,000 in flight, 1 subject",
-            Work::Rate(publish(1, 10_000, 1, 1_000_000)),
+            Work::Publish(publish(1, 10_000, 1, 1_000_000)),
         ),
-        scenario(
+        row(
+            "stream-10k-subjects",
             "publish, 10,000 in flight, 1,000 subjects",
-            Work::Rate(publish(1, 10_000, 1000, 1_000_000)),
+            Work::Publish(publish(1, 10_000, 1000, 1_000_000)),
         ),
-        scenario(
+        row(
+            "kv-put",
             "KV put, 1,000 in flight, 5,000 keys",
-            Work::Bucket(Publish {
-                prefix: "$KV.bench.key",
-                ..publish(1, 1000, 5000, 300_000)
-            }),
+            Work::Bucket(bucket),
         ),
-        scenario(
+        row(
+            "pull",
             "pull, batches of 1,000, no acknowledgement",
-            Work::Pull(pull("none")),
+            Work::Consume(consume(AckPolicy::None)),
         ),
-        scenario(
+        row(
+            "pull-ack",
             "pull, batches of 1,000, each acknowledged",
-            Work::Pull(pull("explicit")),
+            Work::Consume(consume(AckPolicy::Explicit)),
         ),
-        scenario(
+        row(
+            "stream-16",
             "publish, 16 clients, 1 in flight each",
-            Work::Rate(publish(16, 1, 1, 2_000)),
+            Work::Publish(publish(16, 1, 1, 32_000)),
         ),
-        scenario(
+        row(
+            "stream-1",
             "publish, 1 in flight, median",
             Work::Latency(publish(1, 1, 1, 500)),
         ),
     ]
 }
 
-impl Scenario {
+impl Row {
     fn unit(&self) -> Unit {
         match self.work {
             Work::Latency(_) => Unit::Microseconds,
@@ -118,83 +133,96 @@ impl Scenario {
     }
 
     /// Makes the stream, with messages in it where they are to be read.
-    fn prepare(&self, server: &Server, percent: u64) -> std::io::Result<()> {
-        let mut frames = api::connect(server)?;
-        match self.work {
-            Work::Rate(_) | Work::Latency(_) => api::create(&mut frames, STREAM, "bench.>", ""),
-            Work::Bucket(_) => {
-                let extra = r#","max_msgs_per_subject":1,"discard":"new","allow_rollup_hdrs":true,"deny_delete":true,"allow_direct":true"#;
-                api::create(&mut frames, BUCKET, "$KV.bench.>", extra)
-            }
-            Work::Pull(pull) => {
-                api::create(&mut frames, STREAM, "bench.>", "")?;
-                let fill = Publish {
-                    clients: 1,
-                    in_flight: 1000,
-                    subjects: 1,
-                    prefix: "bench.",
-                    messages: part(pull.messages, percent),
-                };
-                fill.run(server).map(drop)
+    fn prepare(&self, server: &Server, percent: u64) -> Result<(), Error> {
+        let mut api = Api::connect(&server.target())?;
+        match &self.work {
+            Work::Publish(_) | Work::Latency(_) => create(&mut api, STREAM, "bench.>"),
+            Work::Bucket(_) => create(&mut api, BUCKET, "$KV.bench.>"),
+            Work::Consume(consume) => {
+                create(&mut api, STREAM, "bench.>")?;
+                fill(server, part(consume.messages, percent), 1)
             }
         }
     }
 
     /// One turn, with `percent` of the messages.
     fn turn(&self, server: &Server, percent: u64) -> Result<Turn, String> {
-        let failed = |error| format!("{}: {}: {error}", server.name, self.name);
+        let failed = |error: Error| format!("{}: {}: {error}", server.name, self.name);
         self.prepare(server, percent).map_err(failed)?;
-        let before = server.cpu_time()?;
-        let (messages, value) = self.measure(server, percent).map_err(failed)?;
-        let cpu = server.cpu_time()? - before;
-        self.check(server, messages).map_err(failed)?;
-        Ok(Turn {
-            value,
-            cpu_us: cpu.as_secs_f64() * 1e6 / messages as f64,
+        let turn = Turn::measure(server, |target, meter| {
+            self.load(percent).run(target, meter)
         })
+        .map_err(|error| format!("{}: {}: {error}", server.name, self.name))?;
+        self.check(server, turn.messages).map_err(failed)?;
+        Ok(turn)
     }
 
-    fn measure(&self, server: &Server, percent: u64) -> std::io::Result<(u64, f64)> {
-        let less = |publish: Publish| Publish {
-            messages: part(publish.messages, percent),
-            ..publish
-        };
-        Ok(match self.work {
-            Work::Rate(publish) | Work::Bucket(publish) => {
-                let publish = less(publish);
-                let messages = publish.messages * publish.clients as u64;
-                let took = publish.run(server)?;
-                (messages, messages as f64 / took.as_secs_f64())
+    fn load(&self, percent: u64) -> Load {
+        match &self.work {
+            Work::Publish(publish) | Work::Bucket(publish) | Work::Latency(publish) => {
+                Load::Publish(StreamPublish {
+                    messages: part(publish.messages, percent),
+                    ..publish.clone()
+                })
             }
-            Work::Latency(publish) => {
-                let publish = less(publish);
-                (publish.messages, median_us(publish.latencies(server)?))
-            }
-            Work::Pull(pull) => {
-                let pull = Pull {
-                    messages: part(pull.messages, percent),
-                    ..pull
-                };
-                let took = pull.run(server, STREAM)?;
-                (pull.messages, pull.messages as f64 / took.as_secs_f64())
-            }
-        })
+            Work::Consume(consume) => Load::Consume(StreamConsume {
+                messages: part(consume.messages, percent),
+                ..consume.clone()
+            }),
+        }
     }
 
     /// Everything acknowledged is in the stream.
-    fn check(&self, server: &Server, messages: u64) -> std::io::Result<()> {
-        let mut frames = api::connect(server)?;
+    fn check(&self, server: &Server, messages: u64) -> Result<(), Error> {
+        let mut api = Api::connect(&server.target())?;
         let (stream, field) = match self.work {
             Work::Bucket(_) => (BUCKET, "last_seq"),
             _ => (STREAM, "messages"),
         };
-        let found = api::info(&mut frames, "STREAM", stream, field)?;
+        let found = api.stream_state(stream, field)?;
         if found != messages {
-            let text = format!("{found} messages where {messages} were acknowledged");
-            return Err(std::io::Error::other(text));
+            let wanted = messages;
+            return Err(Error::TooFew { wanted, found });
         }
-        api::remove(&mut frames, stream)
+        api.delete_stream(stream)
     }
+}
+
+enum Load {
+    Publish(StreamPublish),
+    Consume(StreamConsume),
+}
+
+impl Load {
+    fn run(&self, target: &load::Target, meter: &Meter) -> Result<load::Outcome, Error> {
+        match self {
+            Self::Publish(publish) => publish.run(target, meter),
+            Self::Consume(consume) => consume.run(target, meter),
+        }
+    }
+}
+
+fn create(api: &mut Api, name: &str, subjects: &str) -> Result<(), Error> {
+    api.delete_stream(name)?;
+    api.create_stream(&StreamSettings {
+        name: name.to_owned(),
+        subjects: subjects.to_owned(),
+        in_memory: false,
+        replicas: 1,
+        is_bucket: name == BUCKET,
+    })
+}
+
+fn fill(server: &Server, messages: u64, subjects: usize) -> Result<(), Error> {
+    let publish = StreamPublish {
+        prefix: "bench.".to_owned(),
+        subjects,
+        payload_bytes: PAYLOAD_BYTES,
+        messages,
+        clients: 1,
+        in_flight: 1000,
+    };
+    publish.run(&server.target(), &Meter::default()).map(drop)
 }
 
 fn part(count: u64, percent: u64) -> u64 {
@@ -206,33 +234,33 @@ fn median_us(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
-/// Measures everything whose name contains `only`. The first server is ours, the last may be one that syncs and is given
-/// less to do; `store` is where all of them keep their files.
+/// Measures what is selected. The first server is ours, the last may be one that syncs and is given less to do; `store` is
+/// where all of them keep their files.
 pub(crate) fn run(
     servers: &mut [Server],
     store: &Path,
     rounds: usize,
     scale: u64,
-    only: &str,
+    selection: &Selection,
 ) -> Result<(), String> {
     let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
     let mut table = report::Beside::new(&names);
-    for scenario in all(scale) {
-        if scenario.name.contains(only) {
-            compare(&mut table, &scenario, servers, store, rounds)?;
+    for row in all(scale) {
+        if selection.has(row.name) {
+            compare(&mut table, &row, servers, store, rounds)?;
         }
     }
-    if "memory".contains(only) && scale >= 100 {
+    if selection.has(MEMORY) && scale >= 100 {
         memory(&mut table, servers)?;
     }
     table.print();
     Ok(())
 }
 
-/// Runs one scenario in turns and adds its medians to the table.
+/// Runs one row in turns and adds its medians to the table.
 fn compare(
     table: &mut report::Beside,
-    scenario: &Scenario,
+    row: &Row,
     servers: &[Server],
     store: &Path,
     rounds: usize,
@@ -241,18 +269,18 @@ fn compare(
     let mut disk = [Vec::new(), Vec::new()];
     // One turn that does not count warms caches, buffers and the clock of the processor.
     for server in servers {
-        scenario.turn(server, if server.is_slow { SYNCED_PERCENT } else { 10 })?;
+        row.turn(server, if server.is_slow { SYNCED_PERCENT } else { 10 })?;
     }
     for _ in 0..rounds {
         for (server, turns) in servers.iter().zip(&mut turns) {
-            let is_light = matches!(scenario.work, Work::Latency(_) | Work::Pull(_));
+            let is_light = matches!(row.work, Work::Latency(_) | Work::Consume(_));
             let percent = match server.is_slow && !is_light {
                 true => SYNCED_PERCENT,
                 false => 100,
             };
-            turns.push(scenario.turn(server, percent)?);
+            turns.push(row.turn(server, percent)?);
         }
-        if scenario.unit() == Unit::Microseconds {
+        if row.unit() == Unit::Microseconds {
             let times = disk::sync_times(store, 200).map_err(|error| format!("disk: {error}"))?;
             disk[0].push(median_us(times.overwritten));
             disk[1].push(median_us(times.appended));
@@ -264,13 +292,16 @@ fn compare(
             .map(move |turns| turns.iter().map(pick).collect())
     };
     table.row(Figure {
-        name: scenario.name,
-        unit: scenario.unit(),
-        values: of(|turn| turn.value).collect(),
+        name: row.what,
+        unit: row.unit(),
+        values: match row.unit() {
+            Unit::Microseconds => of(|turn| turn.median_us).collect(),
+            _ => of(|turn| turn.rate).collect(),
+        },
     });
-    if scenario.with_cpu {
+    if row.with_cpu {
         table.row(Figure {
-            name: "processor time per message of the first line",
+            name: "processor time per message of the line before",
             unit: Unit::Microseconds,
             values: of(|turn| turn.cpu_us).collect(),
         });
@@ -287,8 +318,11 @@ fn memory(table: &mut report::Beside, servers: &mut [Server]) -> Result<(), Stri
     let mut ready = Vec::new();
     let mut again = Vec::new();
     for server in servers.iter_mut().filter(|server| !server.is_slow) {
-        let failed = |name, error| format!("{name}: memory: {error}");
-        fill(server).map_err(|error| failed(server.name, error))?;
+        let failed = |name, error: Error| format!("{name}: memory: {error}");
+        Api::connect(&server.target())
+            .and_then(|mut api| create(&mut api, STREAM, "bench.>"))
+            .and_then(|()| fill(server, LARGE, 1000))
+            .map_err(|error| failed(server.name, error))?;
         std::thread::sleep(Duration::from_secs(2));
         filled.push(vec![server.resident_bytes()? as f64]);
         let start = Instant::now();
@@ -317,27 +351,15 @@ fn memory(table: &mut report::Beside, servers: &mut [Server]) -> Result<(), Stri
     Ok(())
 }
 
-fn fill(server: &Server) -> std::io::Result<()> {
-    api::create(&mut api::connect(server)?, STREAM, "bench.>", "")?;
-    let fill = Publish {
-        clients: 1,
-        in_flight: 1000,
-        subjects: 1000,
-        prefix: "bench.",
-        messages: LARGE,
-    };
-    fill.run(server).map(drop)
-}
-
-fn wait_until_known(server: &Server, start: Instant) -> std::io::Result<()> {
+fn wait_until_known(server: &Server, start: Instant) -> Result<(), Error> {
     loop {
-        let found = api::connect(server)
-            .and_then(|mut frames| api::info(&mut frames, "STREAM", STREAM, "messages"));
+        let found =
+            Api::connect(&server.target()).and_then(|mut api| api.stream_state(STREAM, "messages"));
         match found {
             Ok(LARGE) => return Ok(()),
             Ok(found) => {
-                let text = format!("{found} messages where {LARGE} were acknowledged");
-                return Err(std::io::Error::other(text));
+                let wanted = LARGE;
+                return Err(Error::TooFew { wanted, found });
             }
             Err(error) if start.elapsed() > READY_MAX => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),

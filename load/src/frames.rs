@@ -1,46 +1,54 @@
 //! Reading what a server delivers, without copying it.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::{Read, Write};
 use std::ops::Range;
 
-use crate::client::CHUNK_BYTES;
+use crate::Error;
+use crate::connection::{Connection, refusal};
+use crate::stream::Stream;
 
 /// One delivered message, as places in the buffer of [`Frames`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     reply: Range<usize>,
     headers: Range<usize>,
     payload: Range<usize>,
 }
 
 /// The frames that come in on a connection.
-pub(super) struct Frames {
+#[derive(Debug)]
+pub(crate) struct Frames {
     /// Where answers to this connection go, without the last token.
-    pub(super) inbox: String,
-    stream: TcpStream,
+    pub(crate) inbox: String,
+    stream: Stream,
+    read_bytes: usize,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Frames {
-    pub(super) fn new(stream: TcpStream, inbox: String) -> Self {
+    /// Reads about `read_bytes` at once.
+    pub(crate) fn new(connection: Connection, inbox: String, read_bytes: usize) -> Self {
+        let mut buffer = connection.rest;
+        let end = buffer.len();
+        buffer.resize(end + 2 * read_bytes, 0);
         Self {
             inbox,
-            stream,
-            buffer: vec![0; 2 * CHUNK_BYTES],
+            stream: connection.stream,
+            read_bytes,
+            buffer,
             start: 0,
-            end: 0,
+            end,
         }
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.stream.write_all(bytes)?)
     }
 
     /// The next message, however long it takes.
-    pub(super) fn wait(&mut self) -> io::Result<Frame> {
+    pub(crate) fn wait(&mut self) -> Result<Frame, Error> {
         loop {
             if let Some(frame) = self.next()? {
                 return Ok(frame);
@@ -50,28 +58,28 @@ impl Frames {
     }
 
     /// Reads what there is, and waits if there is nothing.
-    pub(super) fn fill(&mut self) -> io::Result<()> {
-        if self.buffer.len() - self.end < CHUNK_BYTES {
+    pub(crate) fn fill(&mut self) -> Result<(), Error> {
+        if self.buffer.len() - self.end < self.read_bytes {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.buffer.len() - self.end < CHUNK_BYTES {
+        if self.buffer.len() - self.end < self.read_bytes {
             self.buffer.resize(2 * self.buffer.len(), 0);
         }
         let read = self.stream.read(&mut self.buffer[self.end..])?;
         if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "cut off"));
+            return Err(Error::CutOff);
         }
         self.end += read;
         Ok(())
     }
 
     /// The next message that is whole in the buffer.
-    pub(super) fn next(&mut self) -> io::Result<Option<Frame>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             let unread = &self.buffer[self.start..self.end];
-            let Some(line_len) = unread.iter().position(|byte| *byte == b'\n') else {
+            let Some(line_len) = memchr::memchr(b'\n', unread) else {
                 return Ok(None);
             };
             let line = unread[..line_len].trim_ascii_end();
@@ -87,13 +95,12 @@ impl Frames {
                     continue;
                 }
                 _ => {
-                    let text = String::from_utf8_lossy(line).into_owned();
-                    return Err(io::Error::other(format!("unexpected: {text:?}")));
+                    return Err(refusal(line).unwrap_or_else(|| malformed(line)));
                 }
             }
             let body = self.start + line_len + 1;
             let frame = parse(line, self.start, body);
-            let frame = frame.ok_or_else(|| io::Error::other("malformed frame"))?;
+            let frame = frame.ok_or_else(|| malformed(line))?;
             if self.end < frame.payload.end + 2 {
                 return Ok(None);
             }
@@ -103,19 +110,23 @@ impl Frames {
     }
 
     /// Valid until the next read, as all of these.
-    pub(super) fn payload(&self, frame: &Frame) -> &[u8] {
+    pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
         &self.buffer[frame.payload.clone()]
     }
 
-    pub(super) fn reply(&self, frame: &Frame) -> &[u8] {
+    pub(crate) fn reply(&self, frame: &Frame) -> &[u8] {
         &self.buffer[frame.reply.clone()]
     }
 
     /// The status in the headers, such as 408: the server's word and no message.
-    pub(super) fn status(&self, frame: &Frame) -> Option<&[u8]> {
+    pub(crate) fn status(&self, frame: &Frame) -> Option<&[u8]> {
         let line = self.buffer[frame.headers.clone()].strip_prefix(b"NATS/1.0 ")?;
         line.split(|byte| matches!(byte, b' ' | b'\r')).next()
     }
+}
+
+fn malformed(line: &[u8]) -> Error {
+    Error::Malformed(String::from_utf8_lossy(line).into_owned())
 }
 
 /// Takes a control line apart; `at` is where it is in the buffer and `body` where the message begins.
