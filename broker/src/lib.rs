@@ -19,6 +19,7 @@ pub mod accounts;
 mod auth;
 mod client;
 mod clock;
+pub mod config_file;
 mod delivery;
 mod error;
 mod events;
