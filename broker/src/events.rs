@@ -123,7 +123,7 @@ fn event(
         },
         client: ClientPart {
             start: rfc3339(connection.started),
-            host: connection.peer.ip().to_string(),
+            host: connection.peer().ip().to_string(),
             id: connection.id,
             acc: account,
             user: profile.map_or("", |profile| &profile.sender.user),

@@ -7,6 +7,14 @@ use std::time::Duration;
 pub struct Limits {
     /// Open client connections over all listeners. Default 65,536.
     pub connections_max: usize,
+    /// Open connections from one address, or from one /64 network of IPv6. Those that a trusted proxy passes on count for
+    /// the client's address. Default 16,384 (nats-server: no such limit).
+    pub connections_per_address_max: usize,
+    /// Connections per second from one address, or from one /64 network of IPv6, over a while; ten times as many may come
+    /// at once. Default 1,000 (nats-server: no such limit).
+    pub connect_rate_per_address_max: u32,
+    /// TLS handshakes under way at the same time; more wait, within the time that a handshake has. Default 1,024.
+    pub handshakes_max: usize,
     /// Arguments of one protocol line, in bytes, the CONNECT object included. Default 4,096.
     pub control_line_bytes_max: usize,
     /// Headers and payload of one message together, in bytes. Default 1 MiB.
@@ -31,6 +39,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 65_536,
+            connections_per_address_max: 16_384,
+            connect_rate_per_address_max: 1000,
+            handshakes_max: 1024,
             control_line_bytes_max: 4096,
             payload_bytes_max: 1 << 20,
             pending_bytes_max: 64 << 20,
@@ -62,7 +73,20 @@ pub(crate) const ROUTE_TARGETS_MAX: usize = 16 << 10;
 pub(crate) const ROUTE_SUBJECT_BYTES_MAX: usize = 256;
 /// Reply subjects that one connection may answer under `allow_responses` at the same time.
 pub(crate) const REPLY_GRANTS_MAX: usize = 4096;
-/// Bytes a WebSocket may send before it has authenticated, frame headers included.
+/// Seconds' worth of connections that one address may open at once.
+pub(crate) const CONNECT_BURST_SECONDS: u32 = 10;
+/// Addresses whose connect rate is remembered while none of their connections is open.
+pub(crate) const ADDRESSES_REMEMBERED_MAX: usize = 65_536;
+/// Time for a PROXY protocol header to arrive (nats-server's figure).
+pub(crate) const PROXY_HEADER_WAIT: Duration = Duration::from_secs(5);
+/// Longest PROXY protocol header, in bytes: addresses, and the additions that cloud balancers make.
+pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 2048;
+/// Longest head of a WebSocket's upgrade request, in bytes.
+pub(crate) const UPGRADE_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Header lines of a WebSocket's upgrade request.
+pub(crate) const UPGRADE_HEADERS_MAX: usize = 64;
+/// Bytes a WebSocket may send before it has authenticated, frame headers included; a compressed message may not grow to
+/// more either.
 pub(crate) const UNAUTHENTICATED_BYTES_MAX: usize = 16 << 10;
 /// Pending output, in percent of the maximum, from which a producer is held back for a moment.
 pub(crate) const STALL_PERCENT: usize = 75;
@@ -76,6 +100,14 @@ pub(crate) const STALLS_MAX: u32 = 50;
 pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Largest WebSocket frame sent to a browser, in bytes (nats-server's figure).
 pub(crate) const WEBSOCKET_BROWSER_FRAME_BYTES_MAX: usize = 4096;
+/// Largest WebSocket frame received, in bytes (nats-server's cap on messages). Frames are not kept: this is for sanity.
+pub(crate) const WEBSOCKET_RECEIVED_FRAME_BYTES_MAX: u64 = 64 << 20;
+/// Frames of one received WebSocket message.
+pub(crate) const WEBSOCKET_FRAGMENTS_MAX: u32 = 4096;
+/// Messages up to this size are sent as they are although compression was negotiated, in bytes (nats-server's figure).
+pub(crate) const WEBSOCKET_COMPRESS_ABOVE_BYTES: usize = 64;
+/// Answers to WebSocket pings that wait to be written, in bytes; beyond it pings are not answered.
+pub(crate) const WEBSOCKET_PONG_BYTES_MAX: usize = 4 << 10;
 /// Connections over `connections_max` that are told so at the same time; more are closed without a word.
 pub(crate) const REFUSALS_MAX: usize = 64;
 /// Memory for what is remembered of closed connections, in bytes; beyond it the oldest are forgotten.

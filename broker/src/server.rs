@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +28,8 @@ use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::jwt::{CurveKeyPair, KeyKind, KeyPair};
 use crate::limits::Limits;
 use crate::listen::config::{TcpConfig, WebSocketConfig};
+use crate::listen::listener::Listener;
+use crate::listen::places::{Place, Places};
 use crate::listen::tcp;
 use crate::listen::websocket::{self, ConnectionInfo};
 use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Monitor, Snapshot};
@@ -54,6 +58,9 @@ pub struct Config {
     pub ping_max: u32,
     /// Time for CONNECT to arrive and to be answered. Default two seconds.
     pub auth_timeout: Duration,
+    /// Time for the first byte of a client to arrive, also where nobody has to authenticate. Default 30 seconds
+    /// (nats-server: for ever).
+    pub first_byte_timeout: Duration,
     /// Time for a write to make progress. Default ten seconds.
     pub write_deadline: Duration,
     /// JetStream's own settings.
@@ -71,6 +78,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(120),
             ping_max: 2,
             auth_timeout: Duration::from_secs(2),
+            first_byte_timeout: Duration::from_secs(30),
             write_deadline: Duration::from_secs(10),
             jetstream: JetStreamConfig::default(),
             auth_error_reasons: false,
@@ -96,8 +104,13 @@ pub(crate) struct Shared {
     /// Opens answers of the auth callout.
     pub(crate) curve_key: CurveKeyPair,
     curve_key_text: String,
-    /// First TCP address, for INFO.
+    /// First TCP address, for INFO of connections that somebody else listened for.
     listen: Mutex<Option<SocketAddr>>,
+    /// What those connections have for a listener.
+    pub(crate) foreign_listener: Arc<Listener>,
+    pub(crate) places: Arc<Places>,
+    /// TLS handshakes under way.
+    pub(crate) handshakes: Arc<Semaphore>,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     connections_len: AtomicUsize,
@@ -148,6 +161,9 @@ impl Server {
         let (key, curve_key) = (KeyPair::generate(KeyKind::Server), CurveKeyPair::generate());
         let shared = Shared {
             monitor,
+            foreign_listener: Arc::default(),
+            places: Places::new(&config.limits),
+            handshakes: Arc::new(Semaphore::new(config.limits.handshakes_max)),
             config,
             authenticator,
             stop,
@@ -230,25 +246,13 @@ impl Server {
     /// # Errors
     /// [`Error::Stopped`] after shutdown; [`Error::Listen`] when the listener has no address.
     pub fn serve_tcp(&self, listener: TcpListener) -> Result<SocketAddr, Error> {
-        if self.shared.stop.is_cancelled() {
-            return Err(Error::Stopped);
-        }
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let addr = listener.local_addr().map_err(|source| Error::Listen {
-            addr: unknown,
-            source,
-        })?;
-        lock(&self.shared.listen).get_or_insert(addr);
-        self.shared
-            .tasks
-            .spawn(tcp::accept(self.shared.clone(), listener));
-        Ok(addr)
+        self.serve_tcp_with(listener, TcpConfig::default())
     }
 
     /// Listens for NATS clients as configured; port 0 takes a free one. Returns the address taken.
     ///
     /// # Errors
-    /// As [`Server::listen_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    /// As [`Server::listen_tcp`].
     pub async fn listen_tcp_with(
         &self,
         addr: SocketAddr,
@@ -260,16 +264,20 @@ impl Server {
     /// Serves NATS clients as configured on a listener that is open already. Returns its address.
     ///
     /// # Errors
-    /// As [`Server::serve_tcp`], and [`Error::Listener`] for what cannot be honoured.
+    /// As [`Server::serve_tcp`].
     pub fn serve_tcp_with(
         &self,
         listener: TcpListener,
         config: TcpConfig,
     ) -> Result<SocketAddr, Error> {
-        if config.tls.is_some() || config.proxy_protocol.is_some() {
-            return Err(Error::Listener("only plain NATS is served yet".to_owned()));
-        }
-        self.serve_tcp(listener)
+        let addr = self.addr_of(&listener)?;
+        lock(&self.shared.listen).get_or_insert(addr);
+        let facts = Listener::tcp(addr, config);
+        let shared = &self.shared;
+        shared
+            .tasks
+            .spawn(tcp::serve(shared.clone(), listener, facts));
+        Ok(addr)
     }
 
     /// Listens for WebSocket clients on a port of their own; port 0 takes a free one. Returns the address taken.
@@ -293,10 +301,22 @@ impl Server {
         listener: TcpListener,
         config: WebSocketConfig,
     ) -> Result<SocketAddr, Error> {
-        drop((listener, config));
-        Err(Error::Listener(
-            "a WebSocket port of its own is not served yet".to_owned(),
-        ))
+        let addr = self.addr_of(&listener)?;
+        let acceptor = websocket::Acceptor::new(addr, &config)?;
+        let shared = &self.shared;
+        shared.tasks.spawn(acceptor.serve(shared.clone(), listener));
+        Ok(addr)
+    }
+
+    fn addr_of(&self, listener: &TcpListener) -> Result<SocketAddr, Error> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Error::Stopped);
+        }
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        listener.local_addr().map_err(|source| Error::Listen {
+            addr: unknown,
+            source,
+        })
     }
 
     /// Serves a client on a WebSocket whose HTTP upgrade is done. The session belongs to the server; this returns at once.
@@ -308,6 +328,13 @@ impl Server {
     {
         if !self.shared.stop.is_cancelled() {
             websocket::serve(&self.shared, io, info);
+        }
+    }
+
+    /// The same for a bare TCP socket, which takes less memory and fewer copies. `received` is what was read of it already.
+    pub fn accept_websocket_tcp(&self, socket: TcpStream, received: Bytes, info: ConnectionInfo) {
+        if !self.shared.stop.is_cancelled() {
+            websocket::serve_tcp(&self.shared, socket, received.into(), info);
         }
     }
 
@@ -458,7 +485,7 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
     ConnectionSnapshot {
         client_id: connection.id,
         kind: connection.kind.as_str(),
-        peer: connection.peer,
+        peer: connection.peer(),
         started: connection.started,
         last_activity: connection.last_activity(),
         user: profile.as_ref().map(|profile| profile.sender.user.clone()),
@@ -497,18 +524,31 @@ impl Shared {
             .clone()
     }
 
-    /// Registers a new connection, unless there are too many.
+    /// Registers a new connection that has its place already. `None` when the server is stopping.
     pub(crate) fn connect(
         &self,
         kind: ConnectionKind,
+        listener: Arc<Listener>,
+        peer: SocketAddr,
+        place: Place,
+    ) -> Option<Arc<Connection>> {
+        let connection = self.register(kind, listener, peer)?;
+        connection.hold(Some(place));
+        Some(connection)
+    }
+
+    /// Registers a new connection whose place is held elsewhere for the moment. `None` when the server is stopping.
+    pub(crate) fn register(
+        &self,
+        kind: ConnectionKind,
+        listener: Arc<Listener>,
         peer: SocketAddr,
     ) -> Option<Arc<Connection>> {
-        let max = self.config.limits.connections_max;
         let mut connections = lock(&self.connections);
-        if connections.len() >= max || self.stop.is_cancelled() {
+        if self.stop.is_cancelled() {
             return None;
         }
-        let connection = self.stranger(kind, peer);
+        let connection = self.stranger(kind, listener, peer);
         connections.insert(connection.id, connection.clone());
         self.connections_len
             .store(connections.len(), Ordering::Relaxed);
@@ -524,10 +564,16 @@ impl Shared {
     }
 
     /// A connection that is not registered: it will only be told why.
-    pub(crate) fn stranger(&self, kind: ConnectionKind, peer: SocketAddr) -> Arc<Connection> {
+    pub(crate) fn stranger(
+        &self,
+        kind: ConnectionKind,
+        listener: Arc<Listener>,
+        peer: SocketAddr,
+    ) -> Arc<Connection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let pending_bytes_max = self.config.limits.pending_bytes_max;
-        Connection::new(id, kind, peer, self.counters.clone(), pending_bytes_max)
+        let counters = self.counters.clone();
+        Connection::new(id, kind, listener, peer, counters, pending_bytes_max)
     }
 
     pub(crate) fn nonce(&self, connection: &Connection) -> Option<String> {
@@ -537,11 +583,20 @@ impl Shared {
     /// INFO for one connection.
     pub(crate) fn info(&self, connection: &Connection) -> Info<'_> {
         let mut info = Info::new(&self.server_id, &self.config.server_name);
-        let listen = *lock(&self.listen);
+        let listener = &connection.listener;
+        let listen = listener.addr.or_else(|| *lock(&self.listen));
         if let Some(addr) = listen {
             info.host = addr.ip().to_string();
             info.port = addr.port();
         }
+        if let Some(advertise) = &listener.advertise {
+            info.host.clone_from(&advertise.host);
+            info.port = advertise.port;
+        }
+        let offer = listener.offer();
+        info.tls_required = offer.required;
+        info.tls_available = offer.available;
+        info.tls_verify = offer.verify;
         info.auth_required = self.authenticator.anonymous().is_none();
         info.max_payload = self.config.limits.payload_bytes_max;
         if let Some(profile) = connection.profile() {
@@ -549,7 +604,7 @@ impl Shared {
             info.max_payload = info.max_payload.min(own);
         }
         info.client_id = connection.id;
-        info.client_ip = connection.peer.ip().to_string();
+        info.client_ip = connection.peer().ip().to_string();
         info.xkey = &self.curve_key_text;
         info.ldm = self.is_lame_duck.load(Ordering::Relaxed);
         if connection.profile().is_none() {
@@ -613,6 +668,7 @@ impl Shared {
             .store(connections.len(), Ordering::Relaxed);
         drop(connections);
         lock(&self.nonces).remove(&connection.id);
+        connection.hold(None);
         let is_refused = connection.close_reason() == Some(CloseReason::AuthenticationFailure);
         if session.has_connected || is_refused {
             self.publish_event(|| events::disconnect(self, connection, GLOBAL_ACCOUNT));

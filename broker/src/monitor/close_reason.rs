@@ -44,6 +44,8 @@ pub enum CloseReason {
     NoRespondersRequiresHeaders,
     /// Closed on request of an operator or service.
     Kicked,
+    /// TLS was not spoken, or not as it must be.
+    TlsHandshakeFailure,
 }
 
 impl CloseReason {
@@ -71,6 +73,7 @@ impl CloseReason {
             Self::MessageHeaderViolation => "Message Header Violation",
             Self::NoRespondersRequiresHeaders => "No Responders Requires Headers",
             Self::Kicked => "Kicked",
+            Self::TlsHandshakeFailure => "TLS Handshake Failure",
         }
     }
 
@@ -103,6 +106,7 @@ impl CloseReason {
             | Self::MaximumControlLineExceeded => 1008,
             Self::MaximumPayloadExceeded => 1009,
             Self::Kicked => 1011,
+            Self::TlsHandshakeFailure => 1015,
         }
     }
 }

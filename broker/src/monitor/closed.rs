@@ -100,7 +100,14 @@ mod tests {
 
     fn connection(id: u64) -> Arc<Connection> {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        Connection::new(id, ConnectionKind::Tcp, peer, Arc::default(), 1024)
+        Connection::new(
+            id,
+            ConnectionKind::Tcp,
+            Arc::default(),
+            peer,
+            Arc::default(),
+            1024,
+        )
     }
 
     #[test]

@@ -21,8 +21,16 @@ pub(crate) struct Info<'a> {
     pub(crate) headers: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) auth_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) tls_verify: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) tls_available: bool,
     pub(crate) max_payload: usize,
     pub(crate) client_id: u64,
+    /// Empty while it is not known yet: a trusted proxy has still to say it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) client_ip: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<String>,
@@ -53,6 +61,9 @@ impl<'a> Info<'a> {
             port: 0,
             headers: true,
             auth_required: false,
+            tls_required: false,
+            tls_verify: false,
+            tls_available: false,
             max_payload: 0,
             client_id: 0,
             client_ip: String::new(),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use hashbrown::HashMap;
@@ -14,6 +14,9 @@ use super::profile::{Profile, Said};
 use crate::auth::{ConnectionKind, ResponsePermission};
 use crate::interest::subscription::Subscription;
 use crate::limits::{STALL_PERCENT, STREAM_PERCENT};
+use crate::listen::listener::{Cookies, Listener};
+use crate::listen::places::Place;
+use crate::listen::tls::peer::TlsSession;
 use crate::monitor::{CloseReason, Counters};
 
 /// What the receiver's queue looked like after something was added.
@@ -66,7 +69,16 @@ struct Outbound {
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) kind: ConnectionKind,
-    pub(crate) peer: SocketAddr,
+    /// Where it came in.
+    pub(crate) listener: Arc<Listener>,
+    /// The other end of the socket.
+    socket: SocketAddr,
+    /// Where the client is, when a trusted proxy said so.
+    behind_proxy: OnceLock<SocketAddr>,
+    tls: OnceLock<Arc<TlsSession>>,
+    cookies: OnceLock<Box<Cookies>>,
+    /// What it takes up among the connections of its address, until it ends.
+    place: Mutex<Option<Place>>,
     pub(crate) started: SystemTime,
     /// The same moment on the clock that never goes back.
     opened: Instant,
@@ -97,14 +109,20 @@ impl Connection {
     pub(crate) fn new(
         id: u64,
         kind: ConnectionKind,
-        peer: SocketAddr,
+        listener: Arc<Listener>,
+        socket: SocketAddr,
         counters: Arc<Counters>,
         pending_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
             kind,
-            peer,
+            listener,
+            socket,
+            behind_proxy: OnceLock::new(),
+            tls: OnceLock::new(),
+            cookies: OnceLock::new(),
+            place: Mutex::default(),
             started: SystemTime::now(),
             opened: Instant::now(),
             active_ns: AtomicU64::new(0),
@@ -132,6 +150,44 @@ impl Connection {
             profile: Mutex::default(),
             said: Mutex::default(),
         })
+    }
+
+    /// Where the client is: the other end of the socket, or what a trusted proxy says about it.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.behind_proxy.get().copied().unwrap_or(self.socket)
+    }
+
+    /// The proxy at the other end of the socket, where there is one.
+    pub(crate) fn proxy(&self) -> Option<SocketAddr> {
+        self.behind_proxy.get().map(|_| self.socket)
+    }
+
+    /// Notes what a trusted proxy said. Only the first word counts.
+    pub(crate) fn is_behind_proxy(&self, client: SocketAddr) {
+        let _ = self.behind_proxy.set(client);
+    }
+
+    /// The finished handshake; `None` without TLS.
+    pub(crate) fn tls(&self) -> Option<&Arc<TlsSession>> {
+        self.tls.get()
+    }
+
+    pub(crate) fn set_tls(&self, tls: Arc<TlsSession>) {
+        let _ = self.tls.set(tls);
+    }
+
+    /// What came in cookies.
+    pub(crate) fn cookies(&self) -> Option<&Cookies> {
+        self.cookies.get().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn set_cookies(&self, cookies: Cookies) {
+        let _ = self.cookies.set(Box::new(cookies));
+    }
+
+    /// Holds the place until the connection ends, instead of the one it held.
+    pub(crate) fn hold(&self, place: Option<Place>) {
+        *lock(&self.place) = place;
     }
 
     /// Queues output. Full means: the connection is a slow consumer, is cut off and counted, and nobody waits for it.

@@ -143,22 +143,6 @@ impl OutQueue {
         }
     }
 
-    /// Takes the next part out, for transports that take whole messages.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        debug_assert_eq!(self.written, 0, "pop and advance do not mix");
-        if let Some(part) = self.parts.pop_front() {
-            self.parts_len -= part.as_ref().len();
-            return Some(match part {
-                Part::Buffer(buffer) => buffer.into(),
-                Part::Shared(bytes) => bytes,
-            });
-        }
-        if self.tail.is_empty() {
-            return None;
-        }
-        Some(std::mem::take(&mut self.tail).into())
-    }
-
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.parts_len += self.tail.len();
@@ -215,18 +199,5 @@ mod tests {
             }
             assert!(drain(&mut queue, step) == expected, "step {step}");
         }
-    }
-
-    #[test]
-    fn parts_can_be_taken_whole() {
-        let mut queue = OutQueue::default();
-        queue.tail().extend_from_slice(b"a");
-        queue.push_shared(vec![1; SHARE_FROM_BYTES].into());
-        queue.tail().extend_from_slice(b"b");
-        let lens: Vec<usize> = std::iter::from_fn(|| queue.pop())
-            .map(|part| part.len())
-            .collect();
-        assert_eq!(lens, [1, SHARE_FROM_BYTES, 1]);
-        assert!(queue.is_empty());
     }
 }

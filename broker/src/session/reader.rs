@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -11,10 +12,12 @@ use bytes::BytesMut;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use super::profile::Said;
 use super::state::{Session, Step};
 use crate::auth::{AuthError, ConnectRequest, Identity};
 use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFER_BYTES_MIN, STALL_MAX};
+use crate::listen::listener::Cookies;
 use crate::monitor::CloseReason;
 use crate::proto::encode::ProtocolError;
 use crate::proto::info::ConnectOptions;
@@ -35,13 +38,23 @@ pub(crate) trait Input: Send {
         capacity: usize,
     ) -> Poll<io::Result<usize>>;
 
+    /// Names the connection: its writer sends what the transport itself has to say.
+    fn attach(&mut self, connection: &Arc<Connection>) {
+        let _ = connection;
+    }
+
     /// The client is known now: limits for strangers end.
     fn trust(&mut self) {}
+
+    /// Gives back buffers: nothing has come for long.
+    fn release(&mut self) {}
 }
 
 /// When a session does something by itself.
 struct Timers {
     next_ping: Option<Instant>,
+    /// Until then something has to come.
+    first_byte: Option<Instant>,
     authentication: Option<Instant>,
     expiry: Option<Instant>,
     last_activity: Instant,
@@ -50,7 +63,12 @@ struct Timers {
 
 impl Timers {
     fn next(&self) -> Instant {
-        let all = [self.next_ping, self.authentication, self.expiry];
+        let all = [
+            self.next_ping,
+            self.first_byte,
+            self.authentication,
+            self.expiry,
+        ];
         let far = || Instant::now() + Duration::from_secs(24 * 3600);
         all.into_iter().flatten().min().unwrap_or_else(far)
     }
@@ -86,19 +104,21 @@ impl ReadSize {
     }
 }
 
-/// Serves one client until it is gone; everything the session holds is given back then.
-pub(crate) async fn run<I: Input>(mut session: Session, mut input: I) {
-    let reason = serve(&mut session, &mut input).await;
+/// Serves one client until it is gone; everything the session holds is given back then. `received` is what was read of it
+/// already.
+pub(crate) async fn run<I: Input>(mut session: Session, mut input: I, received: BytesMut) {
+    let reason = serve(&mut session, &mut input, received).await;
     session.flush();
     session.connection.close(reason);
     session.server.session_ended(&session);
 }
 
-async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
+async fn serve<I: Input>(session: &mut Session, input: &mut I, received: BytesMut) -> CloseReason {
     let config = &session.server.clone().config;
     let now = Instant::now();
     let mut timers = Timers {
         next_ping: None,
+        first_byte: received.is_empty().then(|| now + config.first_byte_timeout),
         authentication: None,
         expiry: None,
         last_activity: now,
@@ -107,13 +127,13 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
     let mut revoked: Option<CancellationToken> = None;
     if let Some(identity) = session.server.authenticator.anonymous() {
         session.bind(&identity, &ConnectOptions::default());
-        timers.next_ping = Some(now + config.ping_interval);
+        timers.next_ping = Some(now + session.ping_interval());
         input.trust();
     } else {
-        timers.authentication = Some(now + config.auth_timeout);
+        timers.authentication = Some(now + auth_timeout(session));
     }
     let mut sleep = pin!(sleep_until(timers.next()));
-    let mut buffer = BytesMut::new();
+    let mut buffer = received;
     let mut size = ReadSize {
         bytes: READ_BUFFER_BYTES_MIN,
         small_reads: 0,
@@ -143,7 +163,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                         timers.authentication = None;
                         timers.expiry = identity.expires_at.map(instant);
                         timers.next_ping =
-                            Some(Instant::now() + first_ping().min(config.ping_interval));
+                            Some(Instant::now() + first_ping().min(session.ping_interval()));
                         revoked = identity.revoked;
                         sleep.as_mut().reset(timers.next());
                         input.trust();
@@ -173,6 +193,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                 size.adapt(len);
                 timers.last_activity = Instant::now();
                 session.read_at = timers.last_activity.into_std();
+                timers.first_byte = None;
                 if std::mem::take(&mut session.pong_seen)
                     && let Some(sent) = timers.ping_sent.take()
                 {
@@ -192,7 +213,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I) -> CloseReason {
                 return CloseReason::CredentialsRevoked;
             }
             Event::Tick => {
-                if let Err(reason) = tick(session, &mut timers, &mut buffer, &mut size) {
+                if let Err(reason) = tick(session, input, &mut timers, &mut buffer, &mut size) {
                     return reason;
                 }
                 sleep.as_mut().reset(timers.next());
@@ -232,14 +253,16 @@ async fn wait<I: Input>(
     }
 }
 
-fn tick(
+fn tick<I: Input>(
     session: &mut Session,
+    input: &mut I,
     timers: &mut Timers,
     buffer: &mut BytesMut,
     size: &mut ReadSize,
 ) -> Result<(), CloseReason> {
     let now = Instant::now();
-    if timers.authentication.is_some_and(|at| at <= now) {
+    let due = [timers.authentication, timers.first_byte];
+    if due.into_iter().flatten().any(|at| at <= now) {
         session.error(ProtocolError::AuthenticationTimeout);
         return Err(CloseReason::AuthenticationTimeout);
     }
@@ -248,7 +271,7 @@ fn tick(
         return Err(CloseReason::AuthenticationExpired);
     }
     if timers.next_ping.is_some_and(|at| at <= now) {
-        let interval = session.server.config.ping_interval;
+        let interval = session.ping_interval();
         let is_idle = now.duration_since(timers.last_activity) >= interval;
         // The first one goes out even to a busy client: it measures the round trip.
         let measures =
@@ -258,6 +281,7 @@ fn tick(
             timers.ping_sent = Some(now);
             session.router.forget();
             session.connection.release_buffers();
+            input.release();
             *size = ReadSize {
                 bytes: READ_BUFFER_BYTES_MIN,
                 small_reads: 0,
@@ -274,6 +298,13 @@ fn tick(
 /// First PING after two seconds and up to a fifth more, so that many clients do not answer at once.
 fn first_ping() -> Duration {
     FIRST_PING + FIRST_PING.mul_f64(rand::random::<f64>() / 5.0)
+}
+
+/// Time for CONNECT: the listener's own, or the server's.
+fn auth_timeout(session: &Session) -> Duration {
+    let listener = &session.connection.listener;
+    let own = listener.authorization.as_ref().and_then(|own| own.timeout);
+    own.unwrap_or(session.server.config.auth_timeout)
 }
 
 fn instant(time: SystemTime) -> Instant {
@@ -293,16 +324,21 @@ async fn authenticate(
     let deadline = match (patience, deadline) {
         (Some(patience), _) => Instant::now() + patience,
         (None, Some(deadline)) => deadline,
-        (None, None) => Instant::now() + server.config.auth_timeout,
+        (None, None) => Instant::now() + auth_timeout(session),
     };
     let connection = session.connection.clone();
     session.connection.set_said(Said::new(options));
     let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+    let cookies = connection.cookies();
+    // What CONNECT says wins over cookies.
+    let or_cookie = |field: &Option<String>, cookie: fn(&Cookies) -> &Option<String>| {
+        text(field).or_else(|| cookies.and_then(|cookies| cookie(cookies).clone()))
+    };
     let request = ConnectRequest {
-        auth_token: text(&options.auth_token),
-        user: text(&options.user),
-        pass: text(&options.pass),
-        jwt: text(&options.jwt),
+        auth_token: or_cookie(&options.auth_token, |cookies| &cookies.token),
+        user: or_cookie(&options.user, |cookies| &cookies.user),
+        pass: or_cookie(&options.pass, |cookies| &cookies.pass),
+        jwt: or_cookie(&options.jwt, |cookies| &cookies.jwt),
         nkey: text(&options.nkey),
         sig: text(&options.sig),
         nonce: server.nonce(&connection),
@@ -310,7 +346,11 @@ async fn authenticate(
         lang: text(&options.lang),
         version: text(&options.version),
         protocol: options.protocol.unwrap_or(0),
-        ..ConnectRequest::new(connection.id, connection.peer, connection.kind)
+        proxy: connection.proxy(),
+        tls: connection.tls().cloned(),
+        no_auth_user: connection.listener.no_auth_user.clone(),
+        authorization: connection.listener.authorization.clone(),
+        ..ConnectRequest::new(connection.id, connection.peer(), connection.kind)
     };
     let answer = tokio::select! {
         answer = timeout_at(deadline, server.authenticator.authenticate(request)) => answer,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -78,6 +78,12 @@ impl Session {
             in_messages: 0,
             in_bytes: 0,
         }
+    }
+
+    /// Time without traffic after which the client is pinged: the listener's own, or the server's.
+    pub(crate) fn ping_interval(&self) -> Duration {
+        let own = self.connection.listener.ping_interval;
+        own.unwrap_or(self.server.config.ping_interval)
     }
 
     pub(crate) fn is_authenticated(&self) -> bool {

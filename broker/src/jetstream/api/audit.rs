@@ -68,7 +68,7 @@ fn client(connection: &Connection, server: String) -> ClientPart {
     };
     ClientPart {
         start: rfc3339(connection.started),
-        host: connection.peer.ip().to_string(),
+        host: connection.peer().ip().to_string(),
         id: connection.id,
         acc: text(|profile| &profile.sender.account),
         user: text(|profile| &profile.sender.user),

@@ -57,6 +57,13 @@ impl Default for TlsConfig {
     }
 }
 
+impl TlsConfig {
+    /// Whether clients must show a certificate.
+    pub(crate) fn verifies(&self) -> bool {
+        self.verify || self.verify_and_map
+    }
+}
+
 /// A certificate chain and its key, both as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {

@@ -1,33 +1,66 @@
 //! TLS: what is configured, the handle that can be reloaded, and what a handshake tells about the other end.
 
+mod certificate;
 pub(crate) mod config;
+pub(crate) mod handshake;
+pub(crate) mod io;
+mod load;
+mod names;
 pub(crate) mod peer;
+mod rate;
+mod verify;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use config::TlsConfig;
+pub(crate) use load::Loaded;
 
 /// TLS as configured, with its files read. Clones are handles on the same one, so that [`Tls::reload`] reaches every
 /// listener; connections that are open keep what they have.
 #[derive(Clone)]
 pub struct Tls(Arc<Mutex<Arc<Loaded>>>);
 
-/// One configuration and what was made of it.
-pub(crate) struct Loaded {
-    pub(crate) config: TlsConfig,
-}
-
 /// Why a TLS configuration is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// What is asked for does not exist here.
+    /// A file cannot be read.
+    #[error("{} cannot be read", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system or the PEM reader said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file has nothing of what it should have.
+    #[error("{} has no {wanted} in it", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+        /// What was looked for.
+        wanted: &'static str,
+    },
+    /// Key and certificate do not belong together, or cannot be used.
+    #[error("the certificate in {} cannot be used with the key in {}", cert_file.display(), key_file.display())]
+    Pair {
+        /// File of the certificate.
+        cert_file: PathBuf,
+        /// File of the key.
+        key_file: PathBuf,
+        /// Why not.
+        source: rustls::Error,
+    },
+    /// A setting that does not exist here, or not together with another one.
     #[error("{0}")]
-    Unsupported(String),
+    Setting(String),
+    /// The settings leave nothing that could be spoken.
+    #[error("these TLS settings cannot be spoken together")]
+    Protocol(#[from] rustls::Error),
 }
 
 impl Tls {
-    /// Reads certificates, keys and authorities. Blocks on the files.
+    /// Reads certificates, keys and authorities for a listener. Blocks on the files.
     ///
     /// # Errors
     /// [`TlsError`] names the file or the setting that is wrong.
@@ -57,12 +90,5 @@ impl Tls {
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Tls").field(&self.current().config).finish()
-    }
-}
-
-impl Loaded {
-    fn open(config: &TlsConfig) -> Result<Self, TlsError> {
-        let _ = config;
-        Err(TlsError::Unsupported("TLS is not spoken yet".to_owned()))
     }
 }

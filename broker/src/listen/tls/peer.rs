@@ -54,4 +54,42 @@ impl PeerCertificate {
             .map(String::as_str)
             .chain(std::iter::once(self.subject.as_str()))
     }
+
+    /// Whether a user's name is this certificate's subject, its parts in whatever order, as nats-server compares them.
+    #[must_use]
+    pub fn is_subject(&self, user: &str) -> bool {
+        let mut wanted = subject_parts(user);
+        let mut own = subject_parts(&self.subject);
+        wanted.sort_unstable();
+        own.sort_unstable();
+        !own.is_empty() && wanted == own
+    }
+}
+
+/// `CN=alice` and the like, keys in capitals, of a subject in the form of RFC 2253.
+fn subject_parts(subject: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut is_escaped = false;
+    for letter in subject.chars() {
+        if letter == ',' && !is_escaped {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(letter);
+        }
+        is_escaped = letter == '\\' && !is_escaped;
+    }
+    let part = |part: String| {
+        let (key, value) = part.trim().split_once('=')?;
+        Some(format!(
+            "{}={}",
+            key.trim().to_ascii_uppercase(),
+            value.trim()
+        ))
+    };
+    // Whoever leaves out a key means no subject.
+    parts
+        .into_iter()
+        .map(part)
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }

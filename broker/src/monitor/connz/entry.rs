@@ -132,7 +132,7 @@ impl Details {
         let user = sender.map(|sender| sender.user.clone());
         Self {
             kind: connection.kind,
-            peer: connection.peer,
+            peer: connection.peer(),
             name: said.map(|said| said.name.clone()).unwrap_or_default(),
             lang: said.map(|said| said.lang.clone()).unwrap_or_default(),
             version: said.map(|said| said.version.clone()).unwrap_or_default(),
