@@ -239,8 +239,25 @@ pub struct Identity {
     pub publish_budget: Option<PublishBudget>,
     /// An auth service decided, not the configuration: changes of configured users do not touch it.
     pub is_delegated: bool,
+    /// The user JWT that it was let in by, in operator mode.
+    pub origin: Option<Arc<JwtOrigin>>,
     /// A digest of what it proved itself with, by which [`Authenticator::review`] sees that a password has changed.
     pub credential: Option<u64>,
+}
+
+/// What is remembered of a user JWT: enough to see later whether it still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtOrigin {
+    /// The user's key.
+    pub user: String,
+    /// The key that signed it.
+    pub issuer: String,
+    /// When, in seconds since 1970.
+    pub issued_at: i64,
+    /// The user's name, for people.
+    pub name: String,
+    /// The account's name, for people.
+    pub account_name: String,
 }
 
 /// Limits of one connection. `None` is its account's limit, or the server's.
@@ -266,6 +283,7 @@ impl Identity {
             limits: ConnectionLimits::default(),
             publish_budget: None,
             is_delegated: false,
+            origin: None,
             credential: None,
         }
     }

@@ -43,7 +43,7 @@ mod transform;
 
 pub use auth::{
     AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, ConnectionLimits, Identity,
-    Permissions, ResponsePermission, Review, Sender, SubjectPermissions,
+    JwtOrigin, Permissions, ResponsePermission, Review, Sender, SubjectPermissions,
 };
 pub use client::{Client, Subscription};
 pub use error::{Error, PublishError, RequestError};

@@ -118,3 +118,9 @@ pub(crate) const CLOSED_CLIENT_SUBSCRIPTIONS_MAX: usize = 64;
 pub(crate) const SYSTEM_REQUESTS_MAX: usize = 1024;
 /// Longest JWT, in bytes: an account with many imports is long, a user is not.
 pub(crate) const JWT_BYTES_MAX: usize = 1 << 20;
+/// Accounts that operator mode remembers; the users of one more are refused.
+pub(crate) const OPERATOR_ACCOUNTS_MAX: usize = 65_536;
+/// Accounts that are fetched by HTTP at the same time; others wait.
+pub(crate) const ACCOUNT_FETCHES_MAX: usize = 16;
+/// Subjects that the templates of one permission list may become.
+pub(crate) const TEMPLATE_SUBJECTS_MAX: usize = 4096;

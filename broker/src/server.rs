@@ -362,6 +362,11 @@ impl Server {
         let counters = &shared.counters;
         let usage = shared.monitor.process.usage();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // By itself: what follows takes the same lock.
+        let subscriptions = lock(&shared.accounts)
+            .values()
+            .map(|account| account.subscriptions_len())
+            .sum();
         Snapshot {
             server_id: shared.server_id.clone(),
             server_name: shared.config.server_name.clone(),
@@ -369,10 +374,7 @@ impl Server {
             started: shared.started,
             connections: shared.connections_len.load(Ordering::Relaxed),
             total_connections: read(&counters.total_connections),
-            subscriptions: lock(&shared.accounts)
-                .values()
-                .map(|account| account.subscriptions_len())
-                .sum(),
+            subscriptions,
             in_messages: read(&counters.in_messages),
             in_bytes: read(&counters.in_bytes),
             out_messages: read(&counters.out_messages),

@@ -1,6 +1,7 @@
 //! From what was granted to who the connection is: the one place where claims become an identity.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::civil::Time;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::claims::{TimeRange, UserClaims, UserLimits};
 use super::envelope::Claims;
 use crate::auth::{
-    AuthError, ConnectRequest, ConnectionKind, ConnectionLimits, Identity, Permissions,
+    AuthError, ConnectRequest, ConnectionKind, ConnectionLimits, Identity, JwtOrigin, Permissions,
 };
 
 /// Why somebody is not let in; for the log.
@@ -44,6 +45,8 @@ pub struct Grant {
     pub connection_types: Vec<String>,
     /// Only through a trusted proxy.
     pub proxy_required: bool,
+    /// The user JWT itself, in operator mode.
+    pub(super) origin: Option<JwtOrigin>,
 }
 
 impl Grant {
@@ -63,6 +66,7 @@ impl Grant {
             times_zone: String::new(),
             connection_types: Vec::new(),
             proxy_required: false,
+            origin: None,
         }
     }
 
@@ -120,6 +124,7 @@ impl Grant {
             limits: self.limits,
             expires_at: self.expires_at.into_iter().chain(window).min(),
             revoked: self.revoked,
+            origin: self.origin.map(Arc::new),
             ..Identity::new(self.user, self.account)
         })
     }

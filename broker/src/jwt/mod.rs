@@ -15,6 +15,7 @@ mod config;
 pub mod envelope;
 mod grant;
 pub mod nkey;
+mod operator;
 mod xkey;
 
 pub use callout::{Callout, CalloutService};
@@ -22,6 +23,7 @@ pub use config::{CalloutConfig, OperatorConfig, ResolverConfig};
 pub use envelope::{Claims, JwtError};
 pub use grant::{Grant, Refusal};
 pub use nkey::{CurveKeyPair, KeyError, KeyKind, KeyPair, PublicKey};
+pub use operator::OperatorMode;
 pub use xkey::BoxError;
 
 /// Why a configuration of JWTs cannot be used.

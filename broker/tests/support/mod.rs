@@ -40,6 +40,11 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects and reads INFO.
     pub(crate) async fn open(addr: SocketAddr) -> Self {
+        Self::open_with_info(addr).await.0
+    }
+
+    /// Connects; INFO's line comes with it.
+    pub(crate) async fn open_with_info(addr: SocketAddr) -> (Self, String) {
         let socket = TcpStream::connect(addr).await.expect("the server listens");
         let mut raw = Self {
             socket,
@@ -47,7 +52,7 @@ impl Raw {
         };
         let info = raw.line().await;
         assert!(info.starts_with("INFO {"), "{info}");
-        raw
+        (raw, info)
     }
 
     /// Connects, sends CONNECT with these options and waits until the server has taken them.

@@ -44,6 +44,17 @@ impl Default for UserClaims {
     }
 }
 
+impl UserClaims {
+    /// A user with these permissions and limits.
+    #[must_use]
+    pub fn new(limits: UserLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+}
+
 /// Permissions and limits of a user, or of all users of a scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserLimits {
