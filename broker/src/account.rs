@@ -7,6 +7,8 @@ use crate::interest::counts::Counts;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::interest::trie::{Matches, Trie};
 use crate::interest::watch::{Watch, Watches};
+use crate::leaf::interest::Propagation;
+use crate::leaf::link::Link;
 use crate::monitor::AccountStats;
 
 /// Subjects of different accounts never meet.
@@ -19,6 +21,8 @@ pub(crate) struct Account {
     watches: Arc<Watches>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) stats: AccountStats,
+    /// What its links to other servers are told of `interest`.
+    links: Propagation,
 }
 
 impl Account {
@@ -30,6 +34,7 @@ impl Account {
             watches: Arc::default(),
             counts: Arc::default(),
             stats: AccountStats::default(),
+            links: Propagation::default(),
         })
     }
 
@@ -43,6 +48,7 @@ impl Account {
             .interest
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        self.links.added(&subscription);
         interest.insert(subscription);
         self.counts.inserted();
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -60,9 +66,53 @@ impl Account {
         if interest.remove(subscription) {
             self.counts.removed();
             self.generation.fetch_add(1, Ordering::AcqRel);
+            self.links.removed(subscription);
         }
         drop(interest);
         self.watches.changed(&subscription.filter);
+    }
+
+    /// Puts a subscription in the place of one with the same filter and queue group.
+    pub(crate) fn replace(&self, old: &Subscription, new: Arc<Subscription>) {
+        old.close();
+        let mut interest = self
+            .interest
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if interest.remove(old) {
+            self.links.replaced(old, &new);
+        } else {
+            self.links.added(&new);
+        }
+        interest.insert(new);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells a new link what the account wants, now and from now on.
+    pub(crate) fn attach(&self, link: &Arc<Link>) {
+        let interest = self
+            .interest
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.links.attach(&interest, link);
+    }
+
+    /// Ends a link with everything that was wanted beyond it.
+    pub(crate) fn detach(&self, link: &Link) {
+        for interest in link.take_interests() {
+            self.unsubscribe(&interest);
+        }
+        let interest = self
+            .interest
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.links.detach(link);
+        drop(interest);
+    }
+
+    /// The account's links.
+    pub(crate) fn links(&self) -> &Propagation {
+        &self.links
     }
 
     /// Tells of changes of the interest in a subject.

@@ -117,6 +117,10 @@ pub enum ConnectionKind {
     Tcp,
     /// WebSocket on the HTTP port.
     WebSocket,
+    /// A leaf node link over TCP.
+    Leafnode,
+    /// A leaf node link over WebSocket.
+    LeafnodeWebSocket,
 }
 
 impl ConnectionKind {
@@ -124,9 +128,15 @@ impl ConnectionKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Tcp => "nats",
-            Self::WebSocket => "websocket",
+            Self::Tcp | Self::Leafnode => "nats",
+            Self::WebSocket | Self::LeafnodeWebSocket => "websocket",
         }
+    }
+
+    /// Whether it is another server and not a client.
+    #[must_use]
+    pub fn is_leafnode(self) -> bool {
+        matches!(self, Self::Leafnode | Self::LeafnodeWebSocket)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::interest::subscription::{Admission, Sink};
 use crate::jetstream::api::{Api, Request, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::jetstream::consumer::{Consumer, Door, Mail};
+use crate::leaf::proto::reply;
+use crate::leaf::route::Hop;
 use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX};
 use crate::message::Message;
 use crate::proto::encode::Delivery;
@@ -106,6 +108,8 @@ impl InFlight<'_> {
             Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
             Sink::Api(api) => self.call(api),
             Sink::Consumer(consumer, door) => self.send_mail(consumer, *door),
+            // Links are part of a route as a whole: each gets one copy for everybody beyond it.
+            Sink::Leaf(..) => false,
         };
         if admission == Admission::Last {
             self.account.unsubscribe(subscription);
@@ -168,6 +172,28 @@ impl InFlight<'_> {
             && !profile.permissions.can_publish(message.reply)
         {
             connection.grant(message.reply, responses, Instant::now());
+        }
+        true
+    }
+
+    /// Queues one copy for a link: for the plain subscriptions beyond it, and for a member of each group that is named.
+    pub(crate) fn over(&mut self, hop: &Hop, groups: &mut dyn Iterator<Item = &[u8]>) -> bool {
+        let message = self.message;
+        let link = &hop.link;
+        if link.connection.is_closed() || message.body.len() > link.peer.payload_bytes_max {
+            return false;
+        }
+        let receiver = &mut self.receivers[hop.slot];
+        if !receiver.is_dirty {
+            receiver.is_dirty = true;
+            self.dirty.push(hop.slot);
+        }
+        let queue = &mut receiver.queue;
+        write_hop(queue, hop, message, groups);
+        queue.messages += 1;
+        queue.message_bytes += message.body.len() as u64;
+        if queue.len() >= SCRATCH_BYTES_MAX {
+            *self.is_full = true;
         }
         true
     }
@@ -250,6 +276,60 @@ impl InFlight<'_> {
     /// must not keep a whole read buffer alive.
     fn owned(&self, from: usize, to: usize) -> Bytes {
         Bytes::copy_from_slice(&self.message.body[from..to])
+    }
+}
+
+/// Writes a message in the form of links.
+fn write_hop(
+    queue: &mut OutQueue,
+    hop: &Hop,
+    message: &Outgoing<'_>,
+    groups: &mut dyn Iterator<Item = &[u8]>,
+) {
+    let with_headers = message.header_len > 0 && hop.link.peer.headers;
+    let skipped = if with_headers { 0 } else { message.header_len };
+    let shown = message.shown.filter(|shown| *shown != message.subject);
+    let out = queue.tail();
+    out.push(if with_headers { b'H' } else { b'L' });
+    out.extend_from_slice(&hop.head[1..]);
+    let first_group = groups.next();
+    let is_plain = first_group.is_none() && shown.is_none() && skipped == 0;
+    if is_plain && !message.verbatim.is_empty() && message.shared.is_none() {
+        out.extend_from_slice(message.verbatim);
+        return;
+    }
+    if first_group.is_some() {
+        out.extend_from_slice(if message.reply.is_empty() {
+            b"| "
+        } else {
+            b"+ "
+        });
+    }
+    if !message.reply.is_empty() {
+        out.extend_from_slice(message.reply);
+        if let Some(shown) = shown.filter(|_| reply::takes_subject(message.reply)) {
+            out.push(b'@');
+            out.extend_from_slice(shown);
+        }
+        out.push(b' ');
+    }
+    for group in first_group.into_iter().chain(groups) {
+        out.extend_from_slice(group);
+        out.push(b' ');
+    }
+    let delivery = Delivery {
+        prefix: b"",
+        reply: b"",
+        header_len: if with_headers { message.header_len } else { 0 },
+        total_len: message.body.len() - skipped,
+    };
+    delivery.write(out);
+    match message.shared {
+        Some(shared) => queue.push_shared(shared.slice(skipped..)),
+        None => {
+            out.extend_from_slice(&message.body[skipped..]);
+            out.extend_from_slice(b"\r\n");
+        }
     }
 }
 

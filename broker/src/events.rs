@@ -132,7 +132,10 @@ fn event(
             ver: profile.map_or("", |profile| &profile.version),
             rtt: (rtt > 0).then_some(rtt),
             stop: is_end.then_some(now),
-            kind: "Client",
+            kind: match connection.kind.is_leafnode() {
+                true => "Leafnode",
+                false => "Client",
+            },
             client_type: connection.kind.as_str(),
         },
         sent: is_end.then(|| data(&connection.own, true)),

@@ -55,7 +55,7 @@ pub use jetstream::{
     Streams, StreamsRoot, SubjectTransform, Timestamp, Watch,
 };
 pub use leaf::{
-    LeafAuthorization, LeafConfig, LeafListen, LeafRemote, LeafRemoteTls, LeafScheme, LeafUrl,
+    LeafAuthorization, LeafConfig, LeafListen, LeafRemote, LeafScheme, LeafSnapshot, LeafUrl,
     LeafUrlError, LeafUser,
 };
 pub use limits::Limits;

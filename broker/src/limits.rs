@@ -33,6 +33,10 @@ pub struct Limits {
     pub closed_clients_max: usize,
     /// Requests of one in-process client that wait for an answer. Default 65,536.
     pub requests_max: usize,
+    /// Open connections of leaf nodes that come in. Default 4,096 (nats-server: unlimited).
+    pub leaf_connections_max: usize,
+    /// Subjects that one leaf link may ask for. Default 1,000,000 (nats-server: unlimited).
+    pub leaf_interests_max: usize,
 }
 
 impl Default for Limits {
@@ -51,10 +55,14 @@ impl Default for Limits {
             local_pending_bytes_max: 64 << 20,
             closed_clients_max: 10_000,
             requests_max: 65_536,
+            leaf_connections_max: 4096,
+            leaf_interests_max: 1_000_000,
         }
     }
 }
 
+/// How much longer than a client's a control line of a leaf link may be: it may name many queue groups.
+pub(crate) const LEAF_CONTROL_LINE_FACTOR: usize = 16;
 /// First size of a connection's read buffer, in bytes; an idle connection has none.
 pub(crate) const READ_BUFFER_BYTES_MIN: usize = 4 << 10;
 /// Size a read buffer grows to under load, in bytes.

@@ -19,6 +19,10 @@ use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::api::{self, Requests};
 use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::jetstream::consumer::{Consumer, Frame, Mail, Taken};
+use crate::leaf::link::Link;
+use crate::leaf::proto::op::Queues;
+use crate::leaf::route::{LeafRoute, LeafRouteBuilder};
+use crate::leaf::rules::Verdict;
 use crate::limits::STALLS_MAX;
 use crate::proto::encode::{delivery_prefix, no_responders};
 use crate::session::connection::{Connection, HandOver};
@@ -42,6 +46,8 @@ pub(crate) enum Denied {
 pub(crate) struct Router {
     account: Arc<Account>,
     own: Option<(Arc<Connection>, Option<Arc<Profile>>)>,
+    /// The link whose messages are routed, if it is one's.
+    link: Option<Arc<Link>>,
     cache: RouteCache,
     receivers: Vec<Receiver>,
     slots: HashMap<u64, usize>,
@@ -65,6 +71,7 @@ impl Router {
             cache: RouteCache::new(account.counts.clone()),
             account,
             own: None,
+            link: None,
             receivers: Vec::new(),
             slots: HashMap::new(),
             receivers_max: RECEIVERS_MIN,
@@ -96,6 +103,13 @@ impl Router {
         self.cache = RouteCache::new(account.counts.clone());
         self.account = account;
         self.forget();
+    }
+
+    /// The connection is a link that is up from now on.
+    pub(crate) fn bind_link(&mut self, link: Arc<Link>, profile: Arc<Profile>) {
+        let account = link.account.clone();
+        self.link = Some(link);
+        self.bind(account, profile);
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {
@@ -139,6 +153,48 @@ impl Router {
     /// Delivers along an admitted route. False: nobody took the message.
     #[inline]
     pub(crate) fn deliver(&mut self, route: usize, message: &Outgoing<'_>) -> bool {
+        let (route, mut delivery) = self.in_flight(route, message);
+        let mut is_delivered = false;
+        for target in &route.plain {
+            is_delivered |= delivery.to(target);
+        }
+        if let Some(leaves) = &route.leaves {
+            return leaves.deliver(&mut delivery, &route.queues, None) || is_delivered;
+        }
+        for members in &route.queues {
+            is_delivered |= deliver_to_one(
+                members,
+                |len| rand::random_range(..len),
+                |target| delivery.to(target),
+            );
+        }
+        is_delivered
+    }
+
+    /// Delivers a message that came over a link, to the queue groups it names and no others.
+    pub(crate) fn deliver_named(
+        &mut self,
+        route: usize,
+        message: &Outgoing<'_>,
+        named: Queues<'_>,
+    ) -> bool {
+        let (route, mut delivery) = self.in_flight(route, message);
+        let mut is_delivered = false;
+        for target in &route.plain {
+            is_delivered |= delivery.to(target);
+        }
+        if let Some(leaves) = &route.leaves {
+            is_delivered |= leaves.deliver(&mut delivery, &route.queues, Some(named));
+        }
+        is_delivered
+    }
+
+    #[inline(always)]
+    fn in_flight<'a>(
+        &'a mut self,
+        route: usize,
+        message: &'a Outgoing<'a>,
+    ) -> (&'a Route, InFlight<'a>) {
         let Self {
             account,
             own,
@@ -151,8 +207,7 @@ impl Router {
             is_full,
             ..
         } = self;
-        let route = cache.route(route);
-        let mut delivery = InFlight {
+        let delivery = InFlight {
             account,
             publisher: own.as_ref().and_then(|(_, profile)| profile.as_ref()),
             connection: own.as_ref().map(|(connection, _)| connection),
@@ -165,18 +220,7 @@ impl Router {
             message,
             local: None,
         };
-        let mut is_delivered = false;
-        for target in &route.plain {
-            is_delivered |= delivery.to(target);
-        }
-        for members in &route.queues {
-            is_delivered |= deliver_to_one(
-                members,
-                |len| rand::random_range(..len),
-                |target| delivery.to(target),
-            );
-        }
-        is_delivered
+        (cache.route(route), delivery)
     }
 
     /// Publishes from inside the process and hands over at once. False: nobody took the message.
@@ -263,8 +307,17 @@ impl Router {
         };
         let route = self.cache.route(route);
         let mut queues = route.queues.iter();
-        route.plain.iter().any(&mut is_busy)
+        if route.plain.iter().any(&mut is_busy)
             || queues.any(|members| members.iter().all(&mut is_busy))
+        {
+            return true;
+        }
+        let mut hops = route.leaves.iter().flat_map(|leaves| leaves.hops());
+        hops.any(|hop| {
+            let receiver = &mut receivers[hop.slot];
+            receiver.is_busy = receiver.is_busy && !hop.link.connection.has_room();
+            receiver.is_busy
+        })
     }
 
     /// A receiver that has enough waiting.
@@ -279,7 +332,7 @@ impl Router {
             return false;
         };
         let route = self.cache.route(index);
-        !route.plain.is_empty() || !route.queues.is_empty()
+        !route.plain.is_empty() || !route.queues.is_empty() || route.leaves.is_some()
     }
 
     /// Publishes a message as one of a batch, with a reply subject; flush at its end.
@@ -440,12 +493,13 @@ impl Router {
     #[cold]
     fn make_route(&mut self, subject: &[u8]) -> usize {
         let (generation, matches) = self.account.matches(subject);
-        let is_allowed = match &self.own {
-            Some((_, Some(profile))) => {
+        let is_allowed = match (&self.own, &self.link) {
+            (_, Some(link)) => link.rules.takes(subject) == Verdict::Taken,
+            (Some((_, Some(profile))), None) => {
                 !is_reserved_subject(subject) && profile.permissions.can_publish(subject)
             }
-            Some((_, None)) => false,
-            None => true,
+            (Some((_, None)), None) => false,
+            (None, None) => true,
         };
         let deaf_to = match &self.own {
             Some((own, Some(profile))) if !profile.echo => Some(own.id),
@@ -464,18 +518,49 @@ impl Router {
                     .collect()
             })
             .collect();
-        queues.retain(|members| !members.is_empty());
+        let leaves = self.leaf_route(subject, &matches.plain, &groups, &queues);
+        if leaves.is_none() {
+            queues.retain(|members| !members.is_empty());
+        }
         let route = Route {
             generation,
             is_allowed,
             plain,
             queues,
+            leaves,
         };
         self.cache.insert(subject, route)
     }
 
+    /// The part of a route that leads over links; a link's own messages have one always, for it says which groups get them.
+    fn leaf_route(
+        &mut self,
+        subject: &[u8],
+        plain: &[Arc<Subscription>],
+        groups: &[Vec<Arc<Subscription>>],
+        queues: &[Vec<Target>],
+    ) -> Option<Box<LeafRoute>> {
+        if self.link.is_none() && !self.account.links().is_active() {
+            return None;
+        }
+        let from = self.link.clone();
+        let mut builder = LeafRouteBuilder::new(subject, from.as_deref());
+        let mut slot = |link: &Link| self.slot(&link.connection);
+        for subscription in plain {
+            builder.plain(subscription, &mut slot);
+        }
+        for (index, (members, local)) in groups.iter().zip(queues).enumerate() {
+            let local = (!local.is_empty()).then_some(index);
+            builder.group(members, local, &mut slot);
+        }
+        builder.finish()
+    }
+
     /// A subscription as a target, unless its permissions keep this subject from it.
     fn target(&mut self, subscription: &Arc<Subscription>, subject: &[u8]) -> Option<Target> {
+        if matches!(subscription.sink, Sink::Leaf(..)) {
+            return None;
+        }
         let Sink::Connection(connection, profile) = &subscription.sink else {
             return Some(Target {
                 subscription: subscription.clone(),

@@ -1,5 +1,6 @@
 //! The server: listeners, sessions, accounts and streams, from start to stop.
 
+mod leaves;
 mod monitoring;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::events;
 use crate::jetstream::context::{Context, JetStreamConfig};
 use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::jwt::{CurveKeyPair, KeyKind, KeyPair};
+use crate::leaf::registry::Leaves;
 use crate::limits::Limits;
 use crate::listen::config::{TcpConfig, WebSocketConfig};
 use crate::listen::listener::Listener;
@@ -96,6 +98,7 @@ pub(crate) struct Shared {
     /// The account of those who have none yet.
     pub(crate) nowhere: Arc<Account>,
     pub(crate) streams: Registry,
+    pub(crate) leaves: Arc<Leaves>,
     pub(crate) server_id: String,
     pub(crate) started: SystemTime,
     pub(crate) monitor: Monitor,
@@ -175,6 +178,7 @@ impl Server {
             key,
             curve_key_text: curve_key.public().to_string(),
             curve_key,
+            leaves: Arc::default(),
             started: SystemTime::now(),
             listen: Mutex::default(),
             accounts: Mutex::new(accounts),

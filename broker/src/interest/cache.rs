@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::counts::Counts;
 use super::subscription::Subscription;
+use crate::leaf::route::LeafRoute;
 use crate::limits::{ROUTE_SUBJECT_BYTES_MAX, ROUTE_TARGETS_MAX, ROUTES_MAX};
 
 /// One subscription that gets the messages of a subject.
@@ -33,6 +34,8 @@ pub(crate) struct Route {
     pub(crate) is_allowed: bool,
     pub(crate) plain: Vec<Target>,
     pub(crate) queues: Vec<Vec<Target>>,
+    /// The part over links, where there are any.
+    pub(crate) leaves: Option<Box<LeafRoute>>,
 }
 
 impl Route {

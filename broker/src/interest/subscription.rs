@@ -8,6 +8,7 @@ use crate::client::request::Replies;
 use crate::jetstream::api::Api;
 use crate::jetstream::capture::Capture;
 use crate::jetstream::consumer::{Consumer, Door};
+use crate::leaf::link::Link;
 use crate::session::connection::Connection;
 use crate::session::profile::Profile;
 
@@ -26,6 +27,8 @@ pub(crate) enum Sink {
     Api(Arc<Api>),
     /// A consumer: what clients send to it.
     Consumer(Arc<Consumer>, Door),
+    /// Whoever wants it beyond a link, and how many they are where they share the messages.
+    Leaf(Arc<Link>, u32),
 }
 
 /// A subscription. The trie, routes and the owner share it.

@@ -135,6 +135,8 @@ fn allows_kind(types: &[String], kind: ConnectionKind) -> bool {
     let name = match kind {
         ConnectionKind::Tcp => "STANDARD",
         ConnectionKind::WebSocket => "WEBSOCKET",
+        ConnectionKind::Leafnode => "LEAFNODE",
+        ConnectionKind::LeafnodeWebSocket => "LEAFNODE_WS",
     };
     types.is_empty()
         || types

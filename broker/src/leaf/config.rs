@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url::LeafUrl;
+use crate::listen::tls::config::TlsConfig;
 
 /// Pause before a remote is dialled again (nats-server's default).
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -13,7 +14,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 const FIRST_INFO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Links to other servers: who may come in, and where to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeafConfig {
     /// The port that leaves come in on, if any do.
     pub listen: Option<LeafListen>,
@@ -21,7 +22,7 @@ pub struct LeafConfig {
     pub remotes: Vec<LeafRemote>,
     /// Pause before a remote is dialled again; some more is added by chance. Default one second.
     pub reconnect: Duration,
-    /// What one link wants is not told to the others (`isolate_leafnode_interest`).
+    /// No link is told what others want (`isolate_leafnode_interest`).
     pub isolate_interest: bool,
     /// Time for a write to a link to make progress; the server's own where absent.
     pub write_deadline: Option<Duration>,
@@ -40,7 +41,7 @@ impl Default for LeafConfig {
 }
 
 /// A port for leaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeafListen {
     /// The address; port 0 takes a free one.
     pub addr: SocketAddr,
@@ -52,6 +53,8 @@ pub struct LeafListen {
     pub authorization: Option<LeafAuthorization>,
     /// Oldest version of nats-server that may come in, such as `2.8.0`.
     pub min_version: Option<String>,
+    /// TLS on the port.
+    pub tls: Option<TlsConfig>,
 }
 
 impl LeafListen {
@@ -64,6 +67,7 @@ impl LeafListen {
             no_advertise: false,
             authorization: None,
             min_version: None,
+            tls: None,
         }
     }
 }
@@ -110,7 +114,7 @@ impl fmt::Debug for LeafUser {
 }
 
 /// A server to be a leaf of. `Debug` shows no secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct LeafRemote {
     /// Where it is; one is taken after the other.
     pub urls: Vec<LeafUrl>,
@@ -121,7 +125,7 @@ pub struct LeafRemote {
     /// The seed of a user key.
     pub nkey_seed: Option<String>,
     /// TLS, whether or not the other side asks for it.
-    pub tls: Option<LeafRemoteTls>,
+    pub tls: Option<TlsConfig>,
     /// This side is the hub although it dials.
     pub hub: bool,
     /// Subjects that are not taken from the other side.
@@ -132,7 +136,7 @@ pub struct LeafRemote {
     pub no_randomize: bool,
     /// Time for the other side's first INFO. Default one second.
     pub first_info_timeout: Duration,
-    /// What this link wants is not told to the others.
+    /// The other side is not told what other links want.
     pub isolate_interest: bool,
     /// Asks the other side not to tell this link what others want.
     pub request_isolation: bool,
@@ -179,21 +183,4 @@ impl fmt::Debug for LeafRemote {
             .field("disabled", &self.disabled)
             .finish_non_exhaustive()
     }
-}
-
-/// TLS towards a server to be a leaf of. Files are in PEM form and read at every attempt.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeafRemoteTls {
-    /// Authorities to trust; the system's where absent.
-    pub ca_file: Option<PathBuf>,
-    /// A certificate to show.
-    pub cert_file: Option<PathBuf>,
-    /// Its key.
-    pub key_file: Option<PathBuf>,
-    /// Takes any certificate. Whoever sits on the way can read and change everything.
-    pub insecure: bool,
-    /// Begins with TLS and expects INFO inside of it.
-    pub handshake_first: bool,
-    /// Time for the handshake; two seconds where absent.
-    pub timeout: Option<Duration>,
 }

@@ -46,6 +46,16 @@ pub enum CloseReason {
     Kicked,
     /// TLS was not spoken, or not as it must be.
     TlsHandshakeFailure,
+    /// A client on the port of leaf nodes.
+    IncorrectPort,
+    /// The same server has a newer link between the same accounts.
+    DuplicateRemoteLeafnode,
+    /// A leaf older than the configuration allows.
+    MinimumVersionRequired,
+    /// Both sides of a link would be one server or cluster.
+    ClusterNamesIdentical,
+    /// More subscriptions than allowed.
+    MaximumSubscriptionsExceeded,
 }
 
 impl CloseReason {
@@ -74,6 +84,11 @@ impl CloseReason {
             Self::NoRespondersRequiresHeaders => "No Responders Requires Headers",
             Self::Kicked => "Kicked",
             Self::TlsHandshakeFailure => "TLS Handshake Failure",
+            Self::IncorrectPort => "Incorrect Port",
+            Self::DuplicateRemoteLeafnode => "Duplicate Remote LeafNode Connection",
+            Self::MinimumVersionRequired => "Minimum Version Required",
+            Self::ClusterNamesIdentical => "Cluster Names Identical",
+            Self::MaximumSubscriptionsExceeded => "Maximum Subscriptions Exceeded",
         }
     }
 
@@ -94,6 +109,10 @@ impl CloseReason {
             Self::ParseError
             | Self::ProtocolViolation
             | Self::BadClientProtocolVersion
+            | Self::IncorrectPort
+            | Self::DuplicateRemoteLeafnode
+            | Self::MinimumVersionRequired
+            | Self::ClusterNamesIdentical
             | Self::MessageHeaderViolation
             | Self::NoRespondersRequiresHeaders => 1002,
             Self::AuthenticationTimeout
@@ -103,6 +122,7 @@ impl CloseReason {
             | Self::SlowConsumerPendingBytes
             | Self::SlowConsumerWriteDeadline
             | Self::MaximumConnectionsExceeded
+            | Self::MaximumSubscriptionsExceeded
             | Self::MaximumControlLineExceeded => 1008,
             Self::MaximumPayloadExceeded => 1009,
             Self::Kicked => 1011,

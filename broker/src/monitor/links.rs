@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::text::go_duration;
 use crate::jetstream::Timestamp;
+use crate::leaf::LeafSnapshot;
 use crate::server::Shared;
 
 /// The answer of `/routez`: there are no routes.
@@ -65,6 +67,8 @@ pub(crate) struct Leaf {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) is_spoke: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_isolated: bool,
     pub(crate) account: String,
     pub(crate) ip: String,
     pub(crate) port: u16,
@@ -78,6 +82,28 @@ pub(crate) struct Leaf {
     pub(crate) subscriptions_list: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) compression: String,
+}
+
+impl From<LeafSnapshot> for Leaf {
+    fn from(link: LeafSnapshot) -> Self {
+        Self {
+            id: link.client_id,
+            name: link.name,
+            is_spoke: link.is_spoke,
+            is_isolated: link.is_isolated,
+            account: link.account,
+            ip: link.peer.ip().to_string(),
+            port: link.peer.port(),
+            rtt: link.rtt.map_or_else(String::new, go_duration),
+            in_msgs: link.in_messages,
+            out_msgs: link.out_messages,
+            in_bytes: link.in_bytes,
+            out_bytes: link.out_bytes,
+            subscriptions: link.subscriptions,
+            subscriptions_list: link.subscription_list,
+            compression: "off".to_owned(),
+        }
+    }
 }
 
 impl Leafz {

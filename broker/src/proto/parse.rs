@@ -144,12 +144,12 @@ fn incomplete<'a>(buffer: &'a [u8], limits: &ParseLimits) -> Result<Progress<'a>
     Ok(Progress::More(buffer.len() + 1))
 }
 
-fn is_blank(byte: u8) -> bool {
+pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
 /// One argument and the blanks before it.
-fn argument(input: &[u8]) -> IResult<&[u8], &[u8]> {
+pub(crate) fn argument(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let (input, _) = take_while(is_blank).parse_complete(input)?;
     take_till1(|byte| is_blank(byte) || byte == b'\r').parse_complete(input)
 }
@@ -169,7 +169,7 @@ fn arguments<const N: usize>(mut line: &[u8]) -> Option<([&[u8]; N], usize)> {
         .then_some((found, count))
 }
 
-fn size(digits: &[u8]) -> Result<usize, ParseError> {
+pub(crate) fn size(digits: &[u8]) -> Result<usize, ParseError> {
     if digits.is_empty() || digits.len() > SIZE_DIGITS_MAX {
         return Err(ParseError::Arguments);
     }

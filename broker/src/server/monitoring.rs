@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Server, Shared, lock};
 use crate::account::Account;
+use crate::leaf::LeafSnapshot;
 use crate::monitor::{
     AccStatz, AccStatzOptions, AccountSnapshot, Accountz, Connz, ConnzOptions, Counters, Facts,
     Gatewayz, Healthz, HealthzOptions, Jsz, JszOptions, Leaf, Leafz, NotPossible, Routez,
@@ -216,7 +217,9 @@ impl Shared {
     }
 
     /// Links to and from leaf nodes, with their subscriptions where those are wanted.
-    pub(crate) fn leafs(&self, _subscriptions: bool) -> Vec<Leaf> {
-        Vec::new()
+    pub(crate) fn leafs(&self, subscriptions: bool) -> Vec<Leaf> {
+        let all = self.leaves.all();
+        let leaf = |link| Leaf::from(LeafSnapshot::of(link, subscriptions));
+        all.iter().map(|link| leaf(link)).collect()
     }
 }

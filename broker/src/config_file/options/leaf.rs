@@ -5,9 +5,7 @@ use super::report::{Pair, Report, each, set};
 use super::tls::{Side, tls};
 use crate::config_file::value::{Node, Value};
 use crate::server::GLOBAL_ACCOUNT;
-use crate::{
-    LeafAuthorization, LeafConfig, LeafRemote, LeafRemoteTls, LeafUrl, LeafUser, TlsConfig,
-};
+use crate::{LeafAuthorization, LeafConfig, LeafRemote, LeafUrl, LeafUser, TlsConfig};
 
 /// The block: where leaves come in, and everything that needs no name to be looked up.
 #[derive(Debug, Clone)]
@@ -254,8 +252,14 @@ fn remote(item: &Node, report: &mut Report) -> Option<LeafRemote> {
             true
         }
         "tls" => {
-            remote.tls =
-                tls(pair, Side::Remote, report).map(|config| remote_tls(pair, config, report));
+            remote.tls = tls(pair, Side::Remote, report);
+            if remote
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.certificates.len() > 1)
+            {
+                pair.error(report, "a remote leafnode takes one certificate");
+            }
             true
         }
         "hub" => set(&mut remote.hub, pair.boolean(report)),
@@ -329,21 +333,4 @@ fn seed(pair: Pair<'_>, report: &mut Report) -> Option<String> {
         pair.error(report, "Remote leafnode nkey is not a valid seed");
     }
     Some(seed)
-}
-
-fn remote_tls(pair: Pair<'_>, config: TlsConfig, report: &mut Report) -> LeafRemoteTls {
-    let mut certificates = config.certificates.into_iter();
-    let own = certificates.next();
-    if certificates.next().is_some() {
-        pair.error(report, "a remote leafnode takes one certificate");
-    }
-    let (cert_file, key_file) = own.map(|own| (own.cert_file, own.key_file)).unzip();
-    LeafRemoteTls {
-        ca_file: config.ca_file,
-        cert_file,
-        key_file,
-        insecure: config.insecure,
-        handshake_first: config.handshake_first != crate::HandshakeFirst::No,
-        timeout: Some(config.timeout),
-    }
 }

@@ -65,7 +65,8 @@ pub(crate) async fn accept(
     Ok((begun, tls, session))
 }
 
-fn session(loaded: &Loaded, tls: &ServerConnection) -> TlsSession {
+/// What a finished handshake tells about the client.
+pub(crate) fn session(loaded: &Loaded, tls: &ServerConnection) -> TlsSession {
     let certificates = tls.peer_certificates().unwrap_or_default();
     TlsSession {
         version: match tls.protocol_version() {

@@ -70,7 +70,6 @@ impl Loaded {
 
 /// Reads what a connection to a remote server needs: its authorities, and a certificate of our own if there is one. Blocks
 /// on the files.
-#[allow(dead_code, reason = "for leaf links and account resolvers")]
 pub(crate) fn open_remote(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider(config)?;
     let pins = pins(config)?;

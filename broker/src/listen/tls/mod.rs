@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use config::TlsConfig;
-pub(crate) use load::Loaded;
+pub(crate) use load::{Loaded, open_remote};
 
 /// TLS as configured, with its files read. Clones are handles on the same one, so that [`Tls::reload`] reaches every
 /// listener; connections that are open keep what they have.
