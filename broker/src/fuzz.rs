@@ -1,6 +1,9 @@
 //! What fuzzing reaches of the readers behind the network: whatever arrives is read or refused, and what was read keeps its
 //! promises. `tests/fuzz` runs these for long, the test below for a moment.
 
+use std::time::SystemTime;
+
+use crate::auth::{ConnectRequest, ConnectionKind};
 use crate::jetstream::api::decode::{decode, decode_json};
 use crate::jetstream::backup::archive::records;
 use crate::jetstream::config::check::Checks;
@@ -10,6 +13,8 @@ use crate::jetstream::consumer::request::PullRequest;
 use crate::jetstream::publish::headers::PublishHeaders;
 use crate::jetstream::publish::schedule::expression::Expression;
 use crate::jetstream::{ConsumerConfig, ConsumerLimits, JetStreamLimits, StreamConfig};
+use crate::jwt::claims::{AccountClaims, UserClaims};
+use crate::jwt::{self, Claims, Grant, KeyKind, KeyPair, PublicKey};
 use crate::proto::headers::{BlockEdit, Headers, raw_value, strip_reserved, without_status};
 use crate::proto::parse::{ParseLimits, Progress, parse};
 use crate::subject::Subject;
@@ -182,6 +187,36 @@ pub fn transform(bytes: &[u8]) {
     }
 }
 
+/// Keys and JWTs. The first line is taken for a key, a seed and a JWT; the rest for the claims of one that is signed.
+pub fn jwt(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    if let Ok(key) = PublicKey::parse(&text) {
+        assert_eq!(key.to_string(), text);
+    }
+    if let Ok(pair) = KeyPair::from_seed(&text) {
+        assert_eq!(pair.seed(), text);
+    }
+    // Nothing that is not signed is read as claims.
+    assert!(Claims::<UserClaims>::decode(&text).is_err());
+    assert!(Claims::<AccountClaims>::decode(&text).is_err());
+    let json = parts.next().unwrap_or_default();
+    if let Ok(user) = serde_json::from_slice::<UserClaims>(json) {
+        let mut grant = Grant::new("a", "A");
+        grant.networks = user.limits.src.clone();
+        grant.times = user.limits.times.clone();
+        grant.times_zone.clone_from(&user.limits.times_location);
+        let peer = ([127, 0, 0, 1], 1).into();
+        let request = ConnectRequest::new(1, peer, ConnectionKind::Tcp);
+        let _ = grant.admit(&request, SystemTime::now());
+        let _ = user.limits.permissions.to_permissions();
+    }
+    if let Ok(account) = serde_json::from_slice::<AccountClaims>(json) {
+        let key = KeyPair::generate(KeyKind::Account).public();
+        jwt::exercise(Claims::new(key, account));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,6 +232,16 @@ mod tests {
             super::schedule(&bytes);
             super::backup(&bytes);
             super::transform(&bytes);
+            super::jwt(&bytes);
+        }
+
+        #[test]
+        fn almost_right_claims(
+            user in "\\{\"type\":\"user\",\"version\":2(,\"(src|times|pub|sub|subs|tags|resp)\":(null|-1|\\[\"[0-9./]{0,6}\"\\]|\\{\"allow\":\\[\"[a-b.>*]{0,3}\"\\]\\}|\\[\\{\"start\":\"[0-9]{2}:00:00\"\\}\\]|\\{\"max\":-?[0-9]{1,19}\\})){0,4}\\}",
+            account in "\\{\"type\":\"account\",\"version\":2(,\"(imports|exports|mappings|limits|revocations)\":(null|\\[\\{\"subject\":\"[a-b.>*]{0,3}\",\"type\":\"(stream|service|x)\"\\}\\]|\\{\"a\":\\[\\{\"subject\":\"b\",\"weight\":[0-9]{1,2}\\}\\]\\}|\\{\"conn\":-?[0-9]{1,19}\\})){0,3}\\}",
+        ) {
+            super::jwt(format!("\n{user}").as_bytes());
+            super::jwt(format!("\n{account}").as_bytes());
         }
 
         #[test]

@@ -109,7 +109,7 @@ impl Grant {
         if !allows_kind(&self.connection_types, request.kind) {
             return refuse("this kind of connection is not allowed");
         }
-        if self.proxy_required {
+        if self.proxy_required && request.proxy.is_none() {
             return refuse("a trusted proxy is required");
         }
         let window = match window_end(&self.times, &self.times_zone, now) {

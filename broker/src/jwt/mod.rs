@@ -24,6 +24,8 @@ pub use envelope::{Claims, JwtError};
 pub use grant::{Grant, Refusal};
 pub use nkey::{CurveKeyPair, KeyError, KeyKind, KeyPair, PublicKey};
 pub use operator::OperatorMode;
+#[cfg(any(test, fuzzing))]
+pub(crate) use operator::exercise;
 pub use xkey::BoxError;
 
 /// Why a configuration of JWTs cannot be used.

@@ -2,15 +2,21 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::raw_user;
 use crate::auth::ConnectRequest;
-use crate::jwt::claims::{AuthorizationRequest, ClientInfo, ConnectClaims, ServerId};
+use crate::jwt::claims::{AuthorizationRequest, ClientInfo, ClientTls, ConnectClaims, ServerId};
 use crate::jwt::envelope::{Claims, unix_seconds};
 use crate::jwt::nkey::PublicKey;
+use crate::listen::tls::peer::{PeerCertificate, TlsSession};
 use crate::proto::info::COMPATIBLE_VERSION;
 use crate::server::Shared;
 
 const AUDIENCE: &str = "nats-authorization-request";
+/// Letters of a line of PEM.
+const PEM_LINE: usize = 64;
 
 /// A signed request about one client. `user` is a key made for it, `subject` the account key that is to answer.
 pub(super) fn sign(
@@ -36,6 +42,7 @@ pub(super) fn sign(
     let mut request = AuthorizationRequest::new(server_id, user);
     request.client_info = client_info(connect);
     request.connect_opts = connect_claims(connect);
+    request.client_tls = connect.tls.as_deref().map(client_tls);
     let mut claims = Claims::new(subject, request);
     AUDIENCE.clone_into(&mut claims.aud);
     claims.exp = unix_seconds(SystemTime::now() + lifetime).saturating_add(1);
@@ -57,6 +64,27 @@ fn client_info(connect: &ConnectRequest) -> ClientInfo {
             .filter(|_| connect.sig.is_some())
             .unwrap_or_default(),
         ..ClientInfo::default()
+    }
+}
+
+/// Certificates are there only where the listener verified them: one chain, the client's own first.
+fn client_tls(session: &TlsSession) -> ClientTls {
+    let pem = |certificate: &PeerCertificate| {
+        let text = STANDARD.encode(&certificate.der);
+        let lines: Vec<_> = text.as_bytes().chunks(PEM_LINE).collect();
+        let lines = String::from_utf8_lossy(&lines.join(&b'\n')).into_owned();
+        format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+    };
+    let chain: Vec<_> = session.certificates.iter().map(pem).collect();
+    ClientTls {
+        version: session.version.to_owned(),
+        cipher: session.cipher.clone(),
+        certs: Vec::new(),
+        verified_chains: if chain.is_empty() {
+            Vec::new()
+        } else {
+            vec![chain]
+        },
     }
 }
 

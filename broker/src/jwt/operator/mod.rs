@@ -290,3 +290,34 @@ impl Authenticator for OperatorMode {
         *lock(&self.inner.server) = None;
     }
 }
+
+/// What account claims do to everybody else: taken on or left out, they never panic. The claims are those of an account with
+/// this key, signed by an operator that is trusted.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn exercise(claims: super::Claims<super::claims::AccountClaims>) {
+    let operator = super::KeyPair::generate(KeyKind::Operator);
+    let config = OperatorConfig {
+        trusted_keys: vec![operator.public().to_string()],
+        ..OperatorConfig::default()
+    };
+    let trust = Trust::new(&config).expect("one good key");
+    let scopes: Vec<_> = claims.nats.signing_keys.clone();
+    let Ok(account) = Account::decode(&claims.sign(&operator), &trust) else {
+        return;
+    };
+    for config in build::configs([&account].into_iter(), None, SystemTime::now()) {
+        assert_eq!(config.name, account.key.to_string());
+    }
+    let user = super::KeyPair::generate(KeyKind::User).public();
+    let mut user = super::Claims::new(user, super::claims::UserClaims::default());
+    user.nats.tags = vec!["a:b".to_owned(), "a:c.>".to_owned()];
+    for key in &scopes {
+        if let super::claims::SigningKey::Scoped(scope) = key
+            && let Ok(limits) = template::fill(&scope.template, &user, &account)
+        {
+            assert!(
+                limits.permissions.publish.allow.len() <= crate::limits::TEMPLATE_SUBJECTS_MAX * 2
+            );
+        }
+    }
+}

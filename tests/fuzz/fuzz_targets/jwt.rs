@@ -1,0 +1,4 @@
+//! Keys, JWTs and claims.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| broker::fuzz::jwt(bytes));
