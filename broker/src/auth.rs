@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::{AccountsConfig, AccountsError};
+use crate::accounts::{AccountsConfig, AccountsError, ConnectionType};
 use crate::listen::config::ListenerAuthorization;
 use crate::listen::tls::peer::TlsSession;
 use crate::rate::PublishBudget;
@@ -124,6 +124,17 @@ pub enum ConnectionKind {
 }
 
 impl ConnectionKind {
+    /// The name of it in a user's `allowed_connection_types`.
+    #[must_use]
+    pub fn connection_type(self) -> ConnectionType {
+        match self {
+            Self::Tcp => ConnectionType::Standard,
+            Self::WebSocket => ConnectionType::Websocket,
+            Self::Leafnode => ConnectionType::Leafnode,
+            Self::LeafnodeWebSocket => ConnectionType::LeafnodeWs,
+        }
+    }
+
     /// The name that nats-server uses in events and `/connz`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -268,6 +279,20 @@ pub struct JwtOrigin {
     pub name: String,
     /// The account's name, for people.
     pub account_name: String,
+}
+
+impl PartialEq for Identity {
+    /// Two that allow the same. What ends them from outside, `revoked`, is not looked at.
+    fn eq(&self, other: &Self) -> bool {
+        self.user == other.user
+            && self.account == other.account
+            && self.tags == other.tags
+            && self.permissions == other.permissions
+            && self.expires_at == other.expires_at
+            && self.limits == other.limits
+            && self.publish_budget == other.publish_budget
+            && self.credential == other.credential
+    }
 }
 
 /// Limits of one connection. `None` is its account's limit, or the server's.

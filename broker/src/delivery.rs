@@ -97,6 +97,24 @@ impl InFlight<'_> {
             Sink::Connection(connection, profile) => {
                 !connection.is_closed() && self.queue_for(target, connection, profile)
             }
+            sink if target.prefix.is_empty() => self.to_inside(sink),
+            sink => self.to_inside_as(sink, &target.prefix),
+        };
+        if admission == Admission::Last {
+            // Not always the account of the message: it may be imported.
+            if let Some(account) = subscription.account() {
+                account.unsubscribe(subscription);
+            }
+            if let Sink::Connection(connection, _) = &subscription.sink {
+                connection.forget_subscription(&subscription.sid);
+            }
+        }
+        is_taken
+    }
+
+    /// Delivers to what is no connection.
+    fn to_inside(&mut self, sink: &Sink) -> bool {
+        match sink {
             Sink::Local(queue) => match self.local_message() {
                 Some(message) => queue.push(message.clone()),
                 None => false,
@@ -108,16 +126,45 @@ impl InFlight<'_> {
             Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
             Sink::Api(api) => self.call(api),
             Sink::Consumer(consumer, door) => self.send_mail(consumer, *door),
-            // Links are part of a route as a whole: each gets one copy for everybody beyond it.
-            Sink::Leaf(..) => false,
-        };
-        if admission == Admission::Last {
-            self.account.unsubscribe(subscription);
-            if let Sink::Connection(connection, _) = &subscription.sink {
-                connection.forget_subscription(&subscription.sid);
-            }
+            Sink::UserInfo(info) => match (self.connection, self.publisher) {
+                (Some(connection), Some(profile)) => {
+                    info.take(connection, profile, self.message);
+                    true
+                }
+                _ => false,
+            },
+            // Links are part of a route as a whole: each gets one copy for everybody beyond it. Of the others routes have
+            // what stands behind them.
+            Sink::Leaf(..)
+            | Sink::Connection(..)
+            | Sink::Shadow(_)
+            | Sink::Service(_)
+            | Sink::Responses(_) => false,
         }
-        is_taken
+    }
+
+    /// Delivers an imported message under the subject that it has here.
+    #[cold]
+    fn to_inside_as(&mut self, sink: &Sink, subject: &[u8]) -> bool {
+        let message = Outgoing {
+            subject,
+            verbatim: &[],
+            ..*self.message
+        };
+        let mut delivery = InFlight {
+            account: self.account,
+            publisher: self.publisher,
+            connection: self.connection,
+            receivers: self.receivers,
+            dirty: self.dirty,
+            captured: self.captured,
+            requests: self.requests,
+            mail: self.mail,
+            is_full: self.is_full,
+            message: &message,
+            local: None,
+        };
+        delivery.to_inside(sink)
     }
 
     #[inline]

@@ -20,6 +20,7 @@ mod auth;
 mod client;
 mod clock;
 pub mod config_file;
+mod crossing;
 mod delivery;
 mod error;
 mod events;
@@ -40,6 +41,7 @@ mod server;
 mod session;
 pub mod subject;
 mod transform;
+mod user_info;
 
 pub use auth::{
     AllowAll, AuthError, Authenticator, ConnectRequest, ConnectionKind, ConnectionLimits, Identity,

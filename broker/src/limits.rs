@@ -132,3 +132,15 @@ pub(crate) const OPERATOR_ACCOUNTS_MAX: usize = 65_536;
 pub(crate) const ACCOUNT_FETCHES_MAX: usize = 16;
 /// Subjects that the templates of one permission list may become.
 pub(crate) const TEMPLATE_SUBJECTS_MAX: usize = 4096;
+/// Password hashes that are computed at the same time; who comes later waits, at most for the time a CONNECT may take.
+pub(crate) const PASSWORD_CHECKS_MAX: usize = 2;
+/// Proved passwords that are remembered, so that they need not be hashed again.
+pub(crate) const PASSWORDS_PROVED_MAX: usize = 4096;
+/// Requests from other accounts that wait for an answer in one account; the oldest is forgotten first.
+pub(crate) const SERVICE_RESPONSES_MAX: usize = 65_536;
+/// Accounts that one message may cross into one after the other.
+pub(crate) const CROSSINGS_MAX: usize = 8;
+/// What one session can be told at the same time, such as new credentials.
+pub(crate) const NOTICES_MAX: usize = 16;
+/// Longest time in which a publisher that is over its rate is not read; what it owes then stays owed.
+pub(crate) const PUBLISH_PAUSE_MAX: Duration = Duration::from_secs(5);

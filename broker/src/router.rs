@@ -4,6 +4,7 @@
 //! the output for every receiver; [`Router::flush`] then hands it over: one lock and one wake-up per receiver per batch.
 
 pub(crate) mod answers;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::account::Account;
+use crate::crossing::service::Way;
 use crate::delivery::{InFlight, Outgoing, Receiver};
 use crate::interest::cache::{Route, RouteCache, Target};
 use crate::interest::queue_group::deliver_to_one;
@@ -28,6 +30,8 @@ use crate::proto::encode::{delivery_prefix, no_responders};
 use crate::session::connection::{Connection, HandOver};
 use crate::session::permissions::{is_reserved_reply, is_reserved_subject};
 use crate::session::profile::Profile;
+
+use self::ways::leads_anywhere;
 
 /// The publisher's own connection has the first slot.
 const OWN_SLOT: usize = 0;
@@ -60,6 +64,12 @@ pub(crate) struct Router {
     joined: Vec<u8>,
     /// Notes receivers that have much waiting ([`Router::paced`]).
     is_paced: bool,
+    /// What it publishes is subject to the account's mappings.
+    is_mapped: bool,
+    /// Where the message goes that was admitted last, if its subject is mapped.
+    mapped: Option<Bytes>,
+    /// Accounts that the message on its way has crossed into.
+    crossed: usize,
     stalled: Option<Arc<Connection>>,
     is_full: bool,
 }
@@ -81,14 +91,24 @@ impl Router {
             mail: Vec::new(),
             joined: Vec::new(),
             is_paced: false,
+            is_mapped: false,
+            mapped: None,
+            crossed: 0,
             stalled: None,
             is_full: false,
         }
     }
 
+    /// A router for publishers whose subjects the account may map: clients.
+    pub(crate) fn mapped(account: Arc<Account>) -> Self {
+        let mut router = Self::new(account);
+        router.is_mapped = true;
+        router
+    }
+
     /// A router for a connection that has not authenticated yet.
     pub(crate) fn for_connection(connection: Arc<Connection>, account: Arc<Account>) -> Self {
-        let mut router = Self::new(account);
+        let mut router = Self::mapped(account);
         router.own = Some((connection, None));
         router.forget();
         router
@@ -131,15 +151,16 @@ impl Router {
         self.stalled.take()
     }
 
-    /// Finds the route of a subject and checks whether the publisher may use it.
+    /// Finds the route of a subject and checks whether the publisher may use it. Where the subject is mapped,
+    /// [`Router::take_mapped`] has the one that the message goes to, and that may be denied.
     #[inline]
     pub(crate) fn admit(&mut self, subject: &[u8], reply: &[u8]) -> Result<usize, Denied> {
-        let index = match self.cache.find(subject, self.account.generation()) {
+        let mut index = match self.cache.find(subject, self.account.generation()) {
             Some(index) => index,
             None => self.make_route(subject),
         };
-        if !self.cache.route(index).is_allowed && !self.take_grant(subject) {
-            return Err(Denied::Subject);
+        if !self.cache.route(index).is_allowed {
+            index = self.admit_by_exception(index, subject)?;
         }
         if matches!(reply.first(), Some(b'_' | b'$'))
             && self.own.is_some()
@@ -154,21 +175,14 @@ impl Router {
     #[inline]
     pub(crate) fn deliver(&mut self, route: usize, message: &Outgoing<'_>) -> bool {
         let (route, mut delivery) = self.in_flight(route, message);
-        let mut is_delivered = false;
-        for target in &route.plain {
-            is_delivered |= delivery.to(target);
+        let is_delivered = along(route, &mut delivery);
+        match route.ways.clone() {
+            None => is_delivered,
+            Some(ways) => {
+                let account = self.account.clone();
+                self.go(&account, &ways, message) || is_delivered
+            }
         }
-        if let Some(leaves) = &route.leaves {
-            return leaves.deliver(&mut delivery, &route.queues, None) || is_delivered;
-        }
-        for members in &route.queues {
-            is_delivered |= deliver_to_one(
-                members,
-                |len| rand::random_range(..len),
-                |target| delivery.to(target),
-            );
-        }
-        is_delivered
     }
 
     /// Delivers a message that came over a link, to the queue groups it names and no others.
@@ -186,7 +200,13 @@ impl Router {
         if let Some(leaves) = &route.leaves {
             is_delivered |= leaves.deliver(&mut delivery, &route.queues, Some(named));
         }
-        is_delivered
+        match route.ways.clone() {
+            None => is_delivered,
+            Some(ways) => {
+                let account = self.account.clone();
+                self.go(&account, &ways, message) || is_delivered
+            }
+        }
     }
 
     #[inline(always)]
@@ -263,7 +283,7 @@ impl Router {
         let Ok(index) = self.admit(interest, b"") else {
             return Taken::NoInterest;
         };
-        if self.is_paced && self.is_busy(index) {
+        if self.is_paced && (self.is_busy(index) || self.is_way_busy(index)) {
             return Taken::Busy;
         }
         let mut joined = std::mem::take(&mut self.joined);
@@ -320,6 +340,17 @@ impl Router {
         })
     }
 
+    /// Whether a route leads into another account while any receiver has enough waiting: it may be the one there.
+    fn is_way_busy(&mut self, route: usize) -> bool {
+        if self.cache.route(route).ways.is_none() {
+            return false;
+        }
+        for receiver in &mut self.receivers {
+            receiver.is_busy = receiver.is_busy && !receiver.connection.has_room();
+        }
+        self.receivers.iter().any(|receiver| receiver.is_busy)
+    }
+
     /// A receiver that has enough waiting.
     pub(crate) fn busy_receiver(&self) -> Option<Arc<Connection>> {
         let busy = self.receivers.iter().find(|receiver| receiver.is_busy);
@@ -332,7 +363,10 @@ impl Router {
             return false;
         };
         let route = self.cache.route(index);
-        !route.plain.is_empty() || !route.queues.is_empty() || route.leaves.is_some()
+        !route.plain.is_empty()
+            || !route.queues.is_empty()
+            || route.leaves.is_some()
+            || route.ways.clone().is_some_and(|ways| leads_anywhere(&ways))
     }
 
     /// Publishes a message as one of a batch, with a reply subject; flush at its end.
@@ -354,7 +388,10 @@ impl Router {
         payload: &Bytes,
         is_captured: bool,
     ) -> bool {
-        let Ok(route) = self.admit(subject, reply) else {
+        let admitted = self.admit(subject, reply);
+        let mapped = self.take_mapped();
+        let subject = mapped.as_deref().unwrap_or(subject);
+        let Ok(route) = admitted else {
             return false;
         };
         let joined = (!headers.is_empty()).then(|| [headers, payload].concat());
@@ -383,7 +420,10 @@ impl Router {
         let (_, matches) = self.account.matches(reply);
         // As nats-server: a member of a queue group is not told.
         let mut plain = matches.plain.into_iter();
-        let Some(own) = plain.find(|one| one.connection_id() == Some(id)) else {
+        let is_own = |one: &Arc<Subscription>| {
+            one.connection_id() == Some(id) && matches!(one.sink, Sink::Connection(..))
+        };
+        let Some(own) = plain.find(is_own) else {
             return;
         };
         // Not a delivery: it does not count for the subscription's maximum.
@@ -492,7 +532,23 @@ impl Router {
 
     #[cold]
     fn make_route(&mut self, subject: &[u8]) -> usize {
-        let (generation, matches) = self.account.matches(subject);
+        let account = self.account.clone();
+        let mappings = account.mappings().filter(|_| self.is_mapped);
+        let rule = mappings.and_then(|mappings| mappings.rule(subject).cloned());
+        let route = match rule {
+            Some(rule) => Route {
+                generation: account.generation(),
+                mapping: Some(rule),
+                ..Route::default()
+            },
+            None => self.route_in(&account, subject),
+        };
+        self.cache.insert(subject, route)
+    }
+
+    /// The route of a subject as it is, in the publisher's account or, for a message that crosses, in another.
+    fn route_in(&mut self, account: &Arc<Account>, subject: &[u8]) -> Route {
+        let (generation, matches) = account.matches(subject);
         let is_allowed = match (&self.own, &self.link) {
             (_, Some(link)) => link.rules.takes(subject) == Verdict::Taken,
             (Some((_, Some(profile))), None) => {
@@ -506,7 +562,15 @@ impl Router {
             _ => None,
         };
         let hears = |one: &&Arc<Subscription>| deaf_to.is_none() || one.connection_id() != deaf_to;
-        let plain = matches.plain.iter().filter(hears);
+        let ways = ways::of(&matches.plain, subject);
+        let imports_service = ways
+            .iter()
+            .flat_map(|ways| ways.iter())
+            .any(|way| matches!(way, Way::Service(..)));
+        // Who imports JetStream's API asks there and not here.
+        let is_own =
+            |one: &&Arc<Subscription>| !imports_service || !matches!(one.sink, Sink::Api(_));
+        let plain = matches.plain.iter().filter(hears).filter(is_own);
         let plain: Vec<Target> = plain.filter_map(|one| self.target(one, subject)).collect();
         let groups = matches.queues.into_groups();
         let mut queues: Vec<Vec<Target>> = groups
@@ -518,32 +582,36 @@ impl Router {
                     .collect()
             })
             .collect();
-        let leaves = self.leaf_route(subject, &matches.plain, &groups, &queues);
+        let leaves = self.leaf_route(account, subject, &matches.plain, &groups, &queues);
         if leaves.is_none() {
             queues.retain(|members| !members.is_empty());
         }
-        let route = Route {
+        Route {
             generation,
             is_allowed,
             plain,
             queues,
             leaves,
-        };
-        self.cache.insert(subject, route)
+            ways,
+            mapping: None,
+        }
     }
 
     /// The part of a route that leads over links; a link's own messages have one always, for it says which groups get them.
     fn leaf_route(
         &mut self,
+        account: &Account,
         subject: &[u8],
         plain: &[Arc<Subscription>],
         groups: &[Vec<Arc<Subscription>>],
         queues: &[Vec<Target>],
     ) -> Option<Box<LeafRoute>> {
-        if self.link.is_none() && !self.account.links().is_active() {
+        // What crosses from another account comes over no link of this one.
+        let from = self.link.clone();
+        let from = from.filter(|link| std::ptr::eq(&*link.account, account));
+        if from.is_none() && !account.links().is_active() {
             return None;
         }
-        let from = self.link.clone();
         let mut builder = LeafRouteBuilder::new(subject, from.as_deref());
         let mut slot = |link: &Link| self.slot(&link.connection);
         for subscription in plain {
@@ -558,8 +626,17 @@ impl Router {
 
     /// A subscription as a target, unless its permissions keep this subject from it.
     fn target(&mut self, subscription: &Arc<Subscription>, subject: &[u8]) -> Option<Target> {
-        if matches!(subscription.sink, Sink::Leaf(..)) {
-            return None;
+        match &subscription.sink {
+            Sink::Shadow(shadow) => {
+                let subject = shadow.subject(subject)?;
+                let mut target = self.target(&shadow.original, &subject)?;
+                if target.prefix.is_empty() {
+                    target.prefix = subject.as_ref().into();
+                }
+                return Some(target);
+            }
+            Sink::Service(_) | Sink::Responses(_) | Sink::Leaf(..) => return None,
+            _ => {}
         }
         let Sink::Connection(connection, profile) = &subscription.sink else {
             return Some(Target {
@@ -585,4 +662,24 @@ impl Router {
             notes_reply: profile.permissions.responses.is_some(),
         })
     }
+}
+
+/// Delivers along a route inside its account.
+#[inline(always)]
+fn along(route: &Route, delivery: &mut InFlight<'_>) -> bool {
+    let mut is_delivered = false;
+    for target in &route.plain {
+        is_delivered |= delivery.to(target);
+    }
+    if let Some(leaves) = &route.leaves {
+        return leaves.deliver(delivery, &route.queues, None) || is_delivered;
+    }
+    for members in &route.queues {
+        is_delivered |= deliver_to_one(
+            members,
+            |len| rand::random_range(..len),
+            |target| delivery.to(target),
+        );
+    }
+    is_delivered
 }

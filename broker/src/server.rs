@@ -1,5 +1,6 @@
 //! The server: listeners, sessions, accounts and streams, from start to stop.
 
+mod accounts;
 mod leaves;
 mod monitoring;
 
@@ -19,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::Account;
-use crate::accounts::AccountsConfig;
 use crate::auth::{AuthError, Authenticator, ConnectionKind, Identity};
 use crate::client::Client;
 use crate::error::Error;
@@ -189,6 +189,7 @@ impl Server {
             is_lame_duck: AtomicBool::new(false),
             system: Mutex::new(Router::new(system)),
         };
+        shared.attach_user_info(lock(&shared.system).account());
         let server = Self {
             shared: Arc::new(shared),
         };
@@ -211,30 +212,6 @@ impl Server {
     pub async fn open_streams(&self, account: &str) -> Result<(), Error> {
         let account = self.shared.account(account);
         self.shared.streams.open_all(&account).await
-    }
-
-    /// Takes on users and accounts: at the start, before the first client comes, and again whenever they change.
-    ///
-    /// The authenticator is given the configuration too. JetStream is enabled for every account that asks for it; with no
-    /// accounts configured, `$G` has it if the server was made with streams.
-    ///
-    /// # Errors
-    /// The configuration contradicts itself, and everything stays as it was; or an account's streams cannot be opened.
-    pub async fn configure_accounts(&self, config: &AccountsConfig) -> Result<(), Error> {
-        config.check()?;
-        self.shared.authenticator.configure(config)?;
-        if !self.shared.streams.has_root() {
-            return Ok(());
-        }
-        if config.accounts.is_empty() {
-            self.open_streams(GLOBAL_ACCOUNT).await?;
-        }
-        for account in &config.accounts {
-            if account.jetstream.is_some() {
-                self.open_streams(&account.name).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Listens for NATS clients; port 0 takes a free one. Returns the address taken.
@@ -448,6 +425,9 @@ impl Server {
             let _ = tokio::time::timeout(DRAIN, shared.tasks.wait()).await;
         }
         shared.streams.shutdown().await;
+        for account in lock(&shared.accounts).values() {
+            account.detach_server();
+        }
         shared.authenticator.detach();
     }
 }
@@ -513,8 +493,8 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
 
 impl Shared {
     /// The account that events are published in.
-    pub(crate) fn system_account(&self) -> &str {
-        SYSTEM_ACCOUNT
+    pub(crate) fn system_account(&self) -> String {
+        lock(&self.system).account().name.clone()
     }
 
     /// The account of that name, made when it is first asked for. Names come from the authenticator, not from clients.
@@ -525,6 +505,7 @@ impl Shared {
             .or_insert_with(|| {
                 let account = Account::new(name);
                 self.streams.attach(&account);
+                self.attach_user_info(&account);
                 account
             })
             .clone()
@@ -683,10 +664,10 @@ impl Shared {
 
     /// Publishes in the system account; the event is made only if somebody listens there.
     fn publish_event(&self, make: impl FnOnce() -> (String, Vec<u8>)) {
-        let mut system = lock(&self.system);
-        if system.account().subscriptions_len() > 0 {
+        let is_heard = lock(&self.system).account().subscriptions_len() > 0;
+        if is_heard {
             let (subject, body) = make();
-            system.publish(subject.as_bytes(), b"", b"", &body.into());
+            lock(&self.system).publish(subject.as_bytes(), b"", b"", &body.into());
         }
     }
 }

@@ -43,6 +43,9 @@ pub(crate) enum TransformError {
     Argument { token: String },
     #[error("invalid mapping destination: wildcard index out of range in {token}: [{index}]")]
     Index { token: String, index: usize },
+    /// A wildcard of the source is lost.
+    #[error("invalid mapping destination: not using all of the token wildcard(s) in {destination}")]
+    UnusedWildcard { destination: String },
     /// The source has no wildcard at all.
     #[error("invalid mapping destination: wildcard index out of range in {token}")]
     NoWildcard { token: String },

@@ -4,8 +4,10 @@ use hashbrown::HashSet;
 
 use super::config::{AccountsConfig, Credential, Secret, UserConfig};
 use super::error::AccountsError;
+use crate::crossing::mapping::Mappings;
+use crate::crossing::setup::Plan;
+use crate::jwt::{KeyKind, PublicKey};
 use crate::server::SYSTEM_ACCOUNT;
-use crate::subject;
 
 /// Length of every bcrypt hash.
 const BCRYPT_BYTES: usize = 60;
@@ -17,7 +19,9 @@ impl AccountsConfig {
     /// The first contradiction.
     pub fn check(&self) -> Result<(), AccountsError> {
         self.check_users()?;
-        self.check_accounts()
+        self.check_accounts()?;
+        Mappings::new(&self.mappings)?;
+        Plan::new(&self.accounts).check()
     }
 
     fn check_users(&self) -> Result<(), AccountsError> {
@@ -80,7 +84,13 @@ fn check_user(user: &UserConfig) -> Result<(), AccountsError> {
     }
     match &user.credential {
         Credential::Password(password) => check_hash(&user.name, password),
-        Credential::Nkey | Credential::Certificate => Ok(()),
+        Credential::Nkey => match PublicKey::parse_as(&user.name, KeyKind::User) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(AccountsError::Nkey {
+                key: user.name.clone(),
+            }),
+        },
+        Credential::Certificate => Ok(()),
     }
 }
 
@@ -93,8 +103,7 @@ fn check_hash(user: &str, secret: &Secret) -> Result<(), AccountsError> {
     Ok(())
 }
 
-/// The name becomes a token of event subjects and the name of a directory.
+/// Whether a name can be told apart from others in logs and on the wire. Dots and blanks are allowed, as in nats-server.
 fn is_account_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    !bytes.contains(&b'.') && subject::is_literal(bytes) && !name.contains(char::is_whitespace)
+    !name.is_empty() && !name.contains(char::is_control)
 }

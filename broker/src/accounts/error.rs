@@ -118,6 +118,22 @@ pub enum AccountsError {
         /// Why.
         reason: String,
     },
+    /// A private export names an account that is not there.
+    #[error("account {account:?} not defined for the export of {subject:?}")]
+    UnknownImporter {
+        /// Who should be allowed.
+        account: String,
+        /// What.
+        subject: String,
+    },
+    /// Two services have one name.
+    #[error("duplicate service import subject {subject:?} of account {account:?}")]
+    DuplicateServiceImport {
+        /// Who imports.
+        account: String,
+        /// The subject here.
+        subject: String,
+    },
     /// A mapping that is none.
     #[error("mapping of {from:?}: {reason}")]
     Mapping {

@@ -7,10 +7,12 @@
 //!
 //! - `config` users, credentials and limits; `shares` exports, imports and mappings.
 //! - `check` what must hold over all accounts together.
+//! - `users` and `passwords` who a client is.
 
 mod check;
 mod config;
 mod error;
+mod passwords;
 mod shares;
 mod users;
 

@@ -96,7 +96,7 @@ impl Client {
             Interest::new(filter.as_bytes(), None, b"", Sink::Replies(replies.clone()));
         account.subscribe(inbox_interest.clone());
         let inner = Inner {
-            router: Mutex::new(Router::new(account.clone())),
+            router: Mutex::new(Router::mapped(account.clone())),
             server,
             account,
             user: identity.user.clone(),

@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 
 use super::counts::Counts;
 use super::subscription::Subscription;
+use crate::crossing::mapping::Rule;
+use crate::crossing::service::Way;
 use crate::leaf::route::LeafRoute;
 use crate::limits::{ROUTE_SUBJECT_BYTES_MAX, ROUTE_TARGETS_MAX, ROUTES_MAX};
 
@@ -18,7 +20,8 @@ pub(crate) struct Target {
     pub(crate) subscription: Arc<Subscription>,
     /// The receiver in the publisher's list, for connections.
     pub(crate) slot: usize,
-    /// `HMSG <subject> <sid> `, for connections.
+    /// `HMSG <subject> <sid> `, for connections. For others the subject that they know the messages under, where it is not
+    /// the published one.
     pub(crate) prefix: Box<[u8]>,
     /// The receiver takes headers.
     pub(crate) with_headers: bool,
@@ -36,6 +39,10 @@ pub(crate) struct Route {
     pub(crate) queues: Vec<Vec<Target>>,
     /// The part over links, where there are any.
     pub(crate) leaves: Option<Box<LeafRoute>>,
+    /// Ways into other accounts.
+    pub(crate) ways: Option<Arc<[Way]>>,
+    /// Messages go to another subject instead. Such a route allows nothing and has no targets.
+    pub(crate) mapping: Option<Arc<Rule>>,
 }
 
 impl Route {

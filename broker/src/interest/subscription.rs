@@ -1,16 +1,21 @@
 //! One subscription and where its messages go.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use crate::account::Account;
 use crate::client::local::LocalQueue;
 use crate::client::request::Replies;
+use crate::crossing::responses::Responses;
+use crate::crossing::service::ServiceCrossing;
+use crate::crossing::stream::Shadow;
 use crate::jetstream::api::Api;
 use crate::jetstream::capture::Capture;
 use crate::jetstream::consumer::{Consumer, Door};
 use crate::leaf::link::Link;
 use crate::session::connection::Connection;
 use crate::session::profile::Profile;
+use crate::user_info::UserInfo;
 
 /// Where messages go: an enum, so that a delivery is a branch and not a virtual call.
 #[derive(Debug)]
@@ -29,6 +34,14 @@ pub(crate) enum Sink {
     Consumer(Arc<Consumer>, Door),
     /// Whoever wants it beyond a link, and how many they are where they share the messages.
     Leaf(Arc<Link>, u32),
+    /// A subscription of another account, which imports these messages.
+    Shadow(Box<Shadow>),
+    /// A service of another account.
+    Service(Arc<ServiceCrossing>),
+    /// Requesters of other accounts.
+    Responses(Arc<Responses>),
+    /// The server itself, about who asks.
+    UserInfo(Arc<UserInfo>),
 }
 
 /// A subscription. The trie, routes and the owner share it.
@@ -45,6 +58,10 @@ pub(crate) struct Subscription {
     /// Deliveries after which it ends; 0 is never.
     delivered_max: AtomicU64,
     closed: AtomicBool,
+    /// Where it is, once it is anywhere.
+    account: OnceLock<Weak<Account>>,
+    /// What stands for it in accounts that it gets messages from.
+    shadows: Mutex<Vec<Arc<Self>>>,
 }
 
 /// Whether one more message may go to a subscription.
@@ -68,7 +85,41 @@ impl Subscription {
             delivered: AtomicU64::new(0),
             delivered_max: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            account: OnceLock::new(),
+            shadows: Mutex::default(),
         })
+    }
+
+    /// The same subscription of a connection whose profile has changed. Messages count on.
+    pub(crate) fn with_profile(
+        &self,
+        connection: &Arc<Connection>,
+        profile: &Arc<Profile>,
+    ) -> Arc<Self> {
+        let sink = Sink::Connection(connection.clone(), profile.clone());
+        let renewed = Self::new(&self.filter, self.queue.as_deref(), &self.sid, sink);
+        let copy = |from: &AtomicU64, to: &AtomicU64| {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        copy(&self.delivered, &renewed.delivered);
+        copy(&self.delivered_max, &renewed.delivered_max);
+        renewed
+    }
+
+    /// The subscription stands in this account from now on.
+    pub(crate) fn settle(&self, account: &Weak<Account>) {
+        let _ = self.account.set(account.clone());
+    }
+
+    /// The account it stands in.
+    pub(crate) fn account(&self) -> Option<Arc<Account>> {
+        self.account.get()?.upgrade()
+    }
+
+    /// Puts new shadows in the place of the old ones, which are returned.
+    pub(crate) fn set_shadows(&self, new: Vec<Arc<Self>>) -> Vec<Arc<Self>> {
+        let mut shadows = self.shadows.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut shadows, new)
     }
 
     /// Counts one message in, if the subscription still takes one.
@@ -110,10 +161,19 @@ impl Subscription {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether it is the server's own, for the work between accounts.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(
+            self.sink,
+            Sink::Service(_) | Sink::Responses(_) | Sink::UserInfo(_)
+        )
+    }
+
     /// The connection it belongs to, if any.
     pub(crate) fn connection_id(&self) -> Option<u64> {
         match &self.sink {
             Sink::Connection(connection, _) => Some(connection.id),
+            Sink::Shadow(shadow) => shadow.original.connection_id(),
             _ => None,
         }
     }

@@ -22,6 +22,7 @@ use super::proto::info::{LeafConnect, LeafInfo, LeafPermission};
 use super::registry::Place;
 use super::rules::{self, Rules};
 use super::session::{LeafSession, Step};
+use crate::accounts::AccountLimits;
 use crate::accounts::{AccountConfig, AccountsConfig, ConfiguredUsers, UserConfig};
 use crate::auth::{AllowAll, Authenticator, ConnectRequest, ConnectionKind, Identity};
 use crate::error::Error;
@@ -465,7 +466,7 @@ pub(crate) fn profile(identity: &Identity, connect: &LeafConnect, client_id: u64
         version: connect.version.clone(),
         ..ConnectOptions::default()
     };
-    Profile::new(identity, &options, client_id)
+    Profile::new(identity, &AccountLimits::default(), &options, client_id)
 }
 
 /// Appends an INFO line.

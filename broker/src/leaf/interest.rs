@@ -171,6 +171,10 @@ impl Table {
     }
 
     fn add(&mut self, subscription: &Subscription, sign: i32) {
+        if matches!(subscription.sink, Sink::UserInfo(_)) {
+            // Each server answers its own clients.
+            return;
+        }
         let key = key(subscription);
         let wanted = self.wanted.entry_ref(&*key).or_default();
         match &subscription.sink {

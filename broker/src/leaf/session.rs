@@ -299,7 +299,10 @@ impl LeafSession {
         self.in_messages += 1;
         self.in_bytes += op.body.len() as u64;
         // A reply subject of the broker's own may come from beyond: it was checked where it was published.
-        let Ok(route) = self.router.admit(op.subject, b"") else {
+        let admitted = self.router.admit(op.subject, b"");
+        let mapped = self.router.take_mapped();
+        let subject = mapped.as_deref().unwrap_or(op.subject);
+        let Ok(route) = admitted else {
             return match link.rules.takes(op.subject) {
                 Verdict::Violation => {
                     self.error(ProtocolError::PublishViolation(op.subject));
@@ -311,7 +314,7 @@ impl LeafSession {
         };
         let (reply, shown) = reply::split(op.reply);
         let message = Outgoing {
-            subject: op.subject,
+            subject,
             shown,
             reply,
             header_len: op.header_len,

@@ -94,7 +94,7 @@ impl Accountz {
         Ok(Self {
             server_id: server.server_id.clone(),
             now: Timestamp::now(),
-            system_account: server.system_account().to_owned(),
+            system_account: server.system_account(),
             accounts: if account.is_none() {
                 names()
             } else {
@@ -148,7 +148,7 @@ impl Imported {
         let name = &account.name;
         let connz = format!("$SYS.REQ.ACCOUNT.{name}.CONNZ");
         let statz = format!("$SYS.REQ.ACCOUNT.{name}.STATZ");
-        match name == system {
+        match *name == system {
             true => Vec::new(),
             false => vec![
                 import("$SYS.REQ.ACCOUNT.PING.CONNZ", connz.clone()),

@@ -28,6 +28,8 @@ pub enum CloseReason {
     BadClientProtocolVersion,
     /// Too many connections.
     MaximumConnectionsExceeded,
+    /// Too many connections of one account.
+    MaximumAccountConnectionsExceeded,
     /// A message over the limit.
     MaximumPayloadExceeded,
     /// A control line over the limit.
@@ -75,6 +77,7 @@ impl CloseReason {
             Self::ProtocolViolation => "Protocol Violation",
             Self::BadClientProtocolVersion => "Bad Client Protocol Version",
             Self::MaximumConnectionsExceeded => "Maximum Connections Exceeded",
+            Self::MaximumAccountConnectionsExceeded => "Maximum Account Connections Exceeded",
             Self::MaximumPayloadExceeded => "Maximum Message Payload Exceeded",
             Self::MaximumControlLineExceeded => "Maximum Control Line Exceeded",
             Self::ServerShutdown => "Server Shutdown",
@@ -123,6 +126,7 @@ impl CloseReason {
             | Self::SlowConsumerWriteDeadline
             | Self::MaximumConnectionsExceeded
             | Self::MaximumSubscriptionsExceeded
+            | Self::MaximumAccountConnectionsExceeded
             | Self::MaximumControlLineExceeded => 1008,
             Self::MaximumPayloadExceeded => 1009,
             Self::Kicked => 1011,

@@ -215,7 +215,7 @@ impl Varz {
             http_req_stats: server.monitor.http_requests(),
             config_load_time: facts.config_loaded.map_or(start, Into::into),
             config_digest: facts.config_digest,
-            system_account: server.system_account().to_owned(),
+            system_account: server.system_account(),
             tags: facts.tags,
             metadata: facts.metadata,
             slow_consumer_stats: ByKind {

@@ -86,7 +86,15 @@ pub(crate) enum ProtocolError<'a> {
         subject: &'a [u8],
         queue: Option<&'a [u8]>,
     },
+    /// What was allowed when it was subscribed is not allowed any more.
+    SubscriptionEnded {
+        subject: &'a [u8],
+        sid: &'a [u8],
+    },
     TooManyTokens(&'a [u8]),
+    AccountConnectionsExceeded,
+    /// The reason behind the standard text.
+    AuthorizationViolationBecause(&'a str),
 }
 
 impl fmt::Display for ProtocolError<'_> {
@@ -98,6 +106,10 @@ impl fmt::Display for ProtocolError<'_> {
             Self::AuthenticationTimeout => "Authentication Timeout",
             Self::AuthenticationExpired => "User Authentication Expired",
             Self::AuthenticationRevoked => "User Authentication Revoked",
+            Self::AccountConnectionsExceeded => "maximum account active connections exceeded",
+            Self::AuthorizationViolationBecause(reason) => {
+                return write!(f, "Authorization Violation: {}", reason.replace('\'', " "));
+            }
             Self::StaleConnection => "Stale Connection",
             Self::ConnectionsExceeded => "maximum connections exceeded",
             Self::Throttled => "Connection throttling is active. Please try again later.",
@@ -141,6 +153,14 @@ impl fmt::Display for ProtocolError<'_> {
                     "Permissions Violation for Subscription to \"{}\" using queue \"{}\"",
                     text(subject),
                     text(queue)
+                );
+            }
+            Self::SubscriptionEnded { subject, sid } => {
+                return write!(
+                    f,
+                    "Permissions Violation for Subscription to \"{}\" (sid \"{}\")",
+                    text(subject),
+                    text(sid)
                 );
             }
             Self::TooManyTokens(subject) => {

@@ -1,23 +1,26 @@
 //! What everybody may know and do about one connected client: queue output for it, close it, read its counters.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use super::grants::Grants;
 use super::outbound::OutQueue;
 use super::profile::{Profile, Said};
-use crate::auth::{ConnectionKind, ResponsePermission};
+use crate::auth::{ConnectionKind, Identity, ResponsePermission};
 use crate::interest::subscription::Subscription;
-use crate::limits::{STALL_PERCENT, STREAM_PERCENT};
+use crate::limits::{NOTICES_MAX, STALL_PERCENT, STREAM_PERCENT};
 use crate::listen::listener::{Cookies, Listener};
 use crate::listen::places::Place;
 use crate::listen::tls::peer::TlsSession;
 use crate::monitor::{CloseReason, Counters};
+use crate::proto::info::ConnectOptions;
 
 /// What the receiver's queue looked like after something was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,26 @@ pub(crate) enum Take {
     Nothing,
     /// The connection has ended.
     Done,
+}
+
+/// What a session is told from outside.
+pub(crate) enum Notice {
+    /// It may do something else from now on.
+    Identity(Box<Identity>),
+    /// Its credentials do not hold any more.
+    Refused,
+    /// It shows new credentials, and wants to hear on a reply subject whether they hold.
+    Credentials(Box<ConnectOptions>, Bytes),
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Identity(_) => "Identity",
+            Self::Refused => "Refused",
+            Self::Credentials(..) => "Credentials",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +121,8 @@ pub(crate) struct Connection {
     subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
     grants: Mutex<Option<Box<Grants>>>,
     profile: Mutex<Option<Arc<Profile>>>,
+    notices: Mutex<VecDeque<Notice>>,
+    has_notice: AtomicBool,
     said: Mutex<Option<Arc<Said>>>,
 }
 
@@ -148,6 +173,8 @@ impl Connection {
             subscriptions: Mutex::default(),
             grants: Mutex::default(),
             profile: Mutex::default(),
+            notices: Mutex::default(),
+            has_notice: AtomicBool::new(false),
             said: Mutex::default(),
         })
     }
@@ -440,6 +467,37 @@ impl Connection {
 
     pub(crate) fn set_said(&self, said: Said) {
         *lock(&self.said) = Some(Arc::new(said));
+    }
+
+    /// Tells the session something; what it is told waits until it has read what is there. At most [`NOTICES_MAX`] wait:
+    /// false where there is no room.
+    pub(crate) fn notify(&self, notice: Notice) -> bool {
+        let mut notices = lock(&self.notices);
+        if notices.len() >= NOTICES_MAX {
+            return false;
+        }
+        notices.push_back(notice);
+        self.has_notice.store(true, Ordering::Release);
+        drop(notices);
+        self.reader_wake.notify_one();
+        true
+    }
+
+    pub(crate) fn has_notice(&self) -> bool {
+        self.has_notice.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_notices(&self) -> VecDeque<Notice> {
+        let mut notices = lock(&self.notices);
+        self.has_notice.store(false, Ordering::Release);
+        std::mem::take(&mut *notices)
+    }
+
+    /// Resolves when the connection has ended. For the session alone.
+    pub(crate) async fn closed(&self) {
+        while !self.is_closed() {
+            self.reader_wake.notified().await;
+        }
     }
 
     pub(crate) fn profile(&self) -> Option<Arc<Profile>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::permissions::Compiled;
+use crate::accounts::AccountLimits;
 use crate::auth::{ConnectionLimits, Identity, Sender};
 use crate::proto::info::ConnectOptions;
 
@@ -12,6 +13,9 @@ pub(crate) struct Profile {
     /// The stamp on what it publishes.
     pub(crate) sender: Arc<Sender>,
     pub(crate) permissions: Compiled,
+    /// What all this comes from.
+    pub(crate) identity: Identity,
+    /// The smaller of what its user and its account allow.
     pub(crate) limits: ConnectionLimits,
     pub(crate) verbose: bool,
     pub(crate) pedantic: bool,
@@ -47,7 +51,12 @@ impl Said {
 }
 
 impl Profile {
-    pub(crate) fn new(identity: &Identity, options: &ConnectOptions, client_id: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        identity: &Identity,
+        account: &AccountLimits,
+        options: &ConnectOptions,
+        client_id: u64,
+    ) -> Arc<Self> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         Arc::new(Self {
             sender: Arc::new(Sender {
@@ -57,7 +66,8 @@ impl Profile {
                 client_id,
             }),
             permissions: Compiled::new(&identity.permissions),
-            limits: identity.limits,
+            identity: identity.clone(),
+            limits: limits(identity, account),
             verbose: options.verbose.unwrap_or(true),
             pedantic: options.pedantic.unwrap_or(true),
             echo: options.echo.unwrap_or(true),
@@ -68,5 +78,37 @@ impl Profile {
             lang: text(&options.lang),
             version: text(&options.version),
         })
+    }
+
+    /// The same connection with another identity.
+    pub(crate) fn renewed(&self, identity: &Identity, account: &AccountLimits) -> Arc<Self> {
+        Arc::new(Self {
+            sender: Arc::new(Sender {
+                user: identity.user.clone(),
+                account: identity.account.clone(),
+                tags: identity.tags.clone().into(),
+                client_id: self.sender.client_id,
+            }),
+            permissions: Compiled::new(&identity.permissions),
+            identity: identity.clone(),
+            limits: limits(identity, account),
+            name: self.name.clone(),
+            lang: self.lang.clone(),
+            version: self.version.clone(),
+            ..*self
+        })
+    }
+}
+
+/// What a user may use in an account.
+fn limits(identity: &Identity, account: &AccountLimits) -> ConnectionLimits {
+    let least = |one: Option<usize>, other: Option<usize>| match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    let own = identity.limits;
+    ConnectionLimits {
+        payload_bytes_max: least(own.payload_bytes_max, account.payload_bytes_max),
+        subscriptions_max: least(own.subscriptions_max, account.subscriptions_max),
     }
 }

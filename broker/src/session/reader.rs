@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::connection::{Connection, Notice};
 use super::profile::Said;
 use super::state::{Session, Step};
 use crate::auth::{AuthError, ConnectRequest, Identity};
@@ -78,6 +79,7 @@ enum Event {
     Read(io::Result<usize>),
     Tick,
     Closed,
+    Notice,
     Revoked,
 }
 
@@ -150,6 +152,11 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I, received: BytesMu
             // Elapsing is normal: the receiver is given up on by its own limits, not by us.
             let _ = timeout(STALL_MAX, receiver.drained()).await;
         }
+        let pause = session.take_pause();
+        if !pause.is_zero() {
+            // Elapsing is normal: then the client is read again.
+            let _ = timeout(pause, session.connection.closed()).await;
+        }
         let needed = match step {
             Step::More(needed) => needed - buffer.len(),
             Step::Flush => {
@@ -208,6 +215,19 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I, received: BytesMu
                     .close_reason()
                     .unwrap_or(CloseReason::ServerShutdown);
             }
+            Event::Notice => {
+                for notice in session.connection.take_notices() {
+                    match Box::pin(heed(session, notice)).await {
+                        Ok(Some(identity)) => {
+                            timers.expiry = identity.expires_at.map(instant);
+                            revoked = identity.revoked;
+                            sleep.as_mut().reset(timers.next());
+                        }
+                        Ok(None) => {}
+                        Err(reason) => return reason,
+                    }
+                }
+            }
             Event::Revoked => {
                 session.error(ProtocolError::AuthenticationRevoked);
                 return CloseReason::CredentialsRevoked;
@@ -234,8 +254,13 @@ async fn wait<I: Input>(
     if buffer.is_empty() && buffer.capacity() <= READ_BUFFER_BYTES_MIN {
         *buffer = BytesMut::new();
     }
-    if session.connection.is_closed() {
-        return Event::Closed;
+    let connection = &session.connection;
+    let told = || match connection.is_closed() {
+        true => Event::Closed,
+        false => Event::Notice,
+    };
+    if connection.is_closed() || connection.has_notice() {
+        return told();
     }
     let read = poll_fn(|context| input.poll_fill(context, buffer, capacity));
     let revocation = async {
@@ -247,7 +272,7 @@ async fn wait<I: Input>(
     tokio::select! {
         biased;
         read = read => Event::Read(read),
-        () = session.connection.reader_wake.notified() => Event::Closed,
+        () = connection.reader_wake.notified() => told(),
         () = revocation => Event::Revoked,
         () = sleep.as_mut() => Event::Tick,
     }
@@ -313,6 +338,35 @@ fn instant(time: SystemTime) -> Instant {
     Instant::now() + left.min(Duration::from_secs(100 * 365 * 24 * 3600))
 }
 
+/// Does what the session is told from outside. Returns the identity that it goes on with, if that is another one.
+async fn heed(session: &mut Session, notice: Notice) -> Result<Option<Identity>, CloseReason> {
+    match notice {
+        Notice::Identity(identity) => {
+            session.rebind(&identity);
+            Ok(Some(*identity))
+        }
+        Notice::Refused => {
+            session.error(ProtocolError::AuthorizationViolation);
+            Err(CloseReason::AuthenticationFailure)
+        }
+        Notice::Credentials(options, reply) => {
+            let deadline = Instant::now() + session.server.config.auth_timeout;
+            let answer = ask(session, &options, deadline).await?;
+            let renewed = match answer {
+                Ok(Ok(identity)) if session.is_same_user(&identity) => {
+                    session.rebind(&identity);
+                    Ok(identity)
+                }
+                Ok(Ok(_)) => Err("the credentials are another user's"),
+                Ok(Err(_)) => Err("the credentials do not hold"),
+                Err(_elapsed) => Err("the credentials could not be checked in time"),
+            };
+            session.answer_renewal(&reply, renewed.as_ref().err().copied());
+            Ok(renewed.ok())
+        }
+    }
+}
+
 /// Asks the authenticator; nothing is read meanwhile, so what is pipelined behind CONNECT waits.
 async fn authenticate(
     session: &mut Session,
@@ -326,39 +380,13 @@ async fn authenticate(
         (None, Some(deadline)) => deadline,
         (None, None) => Instant::now() + auth_timeout(session),
     };
-    let connection = session.connection.clone();
     session.connection.set_said(Said::new(options));
-    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
-    let cookies = connection.cookies();
-    // What CONNECT says wins over cookies.
-    let or_cookie = |field: &Option<String>, cookie: fn(&Cookies) -> &Option<String>| {
-        text(field).or_else(|| cookies.and_then(|cookies| cookie(cookies).clone()))
-    };
-    let request = ConnectRequest {
-        auth_token: or_cookie(&options.auth_token, |cookies| &cookies.token),
-        user: or_cookie(&options.user, |cookies| &cookies.user),
-        pass: or_cookie(&options.pass, |cookies| &cookies.pass),
-        jwt: or_cookie(&options.jwt, |cookies| &cookies.jwt),
-        nkey: text(&options.nkey),
-        sig: text(&options.sig),
-        nonce: server.nonce(&connection),
-        name: text(&options.name),
-        lang: text(&options.lang),
-        version: text(&options.version),
-        protocol: options.protocol.unwrap_or(0),
-        proxy: connection.proxy(),
-        tls: connection.tls().cloned(),
-        no_auth_user: connection.listener.no_auth_user.clone(),
-        authorization: connection.listener.authorization.clone(),
-        ..ConnectRequest::new(connection.id, connection.peer(), connection.kind)
-    };
-    let answer = tokio::select! {
-        answer = timeout_at(deadline, server.authenticator.authenticate(request)) => answer,
-        () = connection.reader_wake.notified() => {
-            return Err(connection.close_reason().unwrap_or(CloseReason::ServerShutdown));
-        }
-    };
-    let wants_other_account = text(&options.account).is_some() || options.new_account == Some(true);
+    let answer = ask(session, options, deadline).await?;
+    let names_account = options
+        .account
+        .as_ref()
+        .is_some_and(|name| !name.is_empty());
+    let wants_other_account = names_account || options.new_account == Some(true);
     match answer {
         Ok(Ok(identity)) if !wants_other_account => {
             session.bind(&identity, options);
@@ -393,6 +421,50 @@ fn refuse(session: &mut Session, error: &AuthError) -> CloseReason {
         "connect refused"
     );
     session.server.session_refused(connection, error);
-    session.error(ProtocolError::AuthorizationViolation);
+    session.error(if session.server.config.auth_error_reasons {
+        ProtocolError::AuthorizationViolationBecause(&error.reason)
+    } else {
+        ProtocolError::AuthorizationViolation
+    });
     CloseReason::AuthenticationFailure
+}
+
+/// What the authenticator says. `Err`: the connection was closed meanwhile.
+async fn ask(
+    session: &Session,
+    options: &ConnectOptions,
+    deadline: Instant,
+) -> Result<Result<Result<Identity, AuthError>, Elapsed>, CloseReason> {
+    let server = &session.server;
+    let connection = &session.connection;
+    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+    let cookies = connection.cookies();
+    // What the client says wins over cookies.
+    let or_cookie = |field: &Option<String>, cookie: fn(&Cookies) -> &Option<String>| {
+        text(field).or_else(|| cookies.and_then(|cookies| cookie(cookies).clone()))
+    };
+    let request = ConnectRequest {
+        auth_token: or_cookie(&options.auth_token, |cookies| &cookies.token),
+        user: or_cookie(&options.user, |cookies| &cookies.user),
+        pass: or_cookie(&options.pass, |cookies| &cookies.pass),
+        jwt: or_cookie(&options.jwt, |cookies| &cookies.jwt),
+        nkey: text(&options.nkey),
+        sig: text(&options.sig),
+        nonce: server.nonce(connection),
+        name: text(&options.name),
+        lang: text(&options.lang),
+        version: text(&options.version),
+        protocol: options.protocol.unwrap_or(0),
+        proxy: connection.proxy(),
+        tls: connection.tls().cloned(),
+        no_auth_user: connection.listener.no_auth_user.clone(),
+        authorization: connection.listener.authorization.clone(),
+        ..ConnectRequest::new(connection.id, connection.peer(), connection.kind)
+    };
+    tokio::select! {
+        answer = timeout_at(deadline, server.authenticator.authenticate(request)) => Ok(answer),
+        () = connection.closed() => {
+            Err(connection.close_reason().unwrap_or(CloseReason::ServerShutdown))
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::profile::Profile;
 use crate::auth::Identity;
 use crate::delivery::Outgoing;
 use crate::interest::subscription::{Sink, Subscription};
-use crate::limits::SHARE_FROM_BYTES;
+use crate::limits::{PUBLISH_PAUSE_MAX, SHARE_FROM_BYTES};
 use crate::monitor::CloseReason;
 use crate::proto::encode::{self, ProtocolError};
 use crate::proto::headers::strip_reserved;
@@ -21,6 +21,7 @@ use crate::proto::parse::{ParseError, ParseLimits, Progress, parse};
 use crate::router::{Denied, Router};
 use crate::server::Shared;
 use crate::subject;
+use crate::user_info::renewal;
 
 /// What the reader does next.
 pub(crate) enum Step {
@@ -52,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) read_at: Instant,
     /// It published or changed its subscriptions since the last flush.
     is_active: bool,
+    /// See [`Session::take_pause`].
+    pause: Duration,
     in_messages: u64,
     in_bytes: u64,
 }
@@ -75,6 +78,7 @@ impl Session {
             limits,
             read_at: Instant::now(),
             is_active: false,
+            pause: Duration::ZERO,
             in_messages: 0,
             in_bytes: 0,
         }
@@ -98,14 +102,85 @@ impl Session {
         if self.profile.is_some() {
             self.router.account().stats.leave();
         }
-        let profile = Profile::new(identity, options, self.connection.id);
-        let own_max = identity.limits.payload_bytes_max.unwrap_or(usize::MAX);
-        self.limits.payload_bytes_max = self.server.config.limits.payload_bytes_max.min(own_max);
+        let account = self.server.account(&identity.account);
+        let profile = Profile::new(identity, &account.limits(), options, self.connection.id);
         self.connection.set_profile(profile.clone());
-        self.router
-            .bind(self.server.account(&identity.account), profile.clone());
+        self.limits.payload_bytes_max = self.payload_bytes_max(&profile);
+        self.router.bind(account, profile.clone());
         self.router.account().stats.join();
         self.profile = Some(profile);
+    }
+
+    /// Goes on with another identity in the same account. What it may not subscribe any more ends, and the client is told.
+    pub(crate) fn rebind(&mut self, identity: &Identity) {
+        let Some(old) = self.profile.take() else {
+            return;
+        };
+        let account = self.router.account().clone();
+        let profile = old.renewed(identity, &account.limits());
+        self.connection.set_profile(profile.clone());
+        self.limits.payload_bytes_max = self.payload_bytes_max(&profile);
+        self.router.bind(account.clone(), profile.clone());
+        self.profile = Some(profile.clone());
+        for subscription in self.connection.subscriptions() {
+            let queue = subscription.queue.as_deref();
+            if profile
+                .permissions
+                .can_subscribe(&subscription.filter, queue)
+            {
+                let renewed = subscription.with_profile(&self.connection, &profile);
+                self.connection.remember_subscription(renewed.clone());
+                account.renew(&subscription, &renewed);
+            } else {
+                self.connection.forget_subscription(&subscription.sid);
+                account.unsubscribe(&subscription);
+                self.error(ProtocolError::SubscriptionEnded {
+                    subject: &subscription.filter,
+                    sid: &subscription.sid,
+                });
+            }
+        }
+        if old.limits.payload_bytes_max != profile.limits.payload_bytes_max && profile.takes_info {
+            let server = self.server.clone();
+            let info = server.info(&self.connection);
+            write_info(&info, self.router.own_output());
+        }
+        self.flush();
+    }
+
+    fn payload_bytes_max(&self, profile: &Profile) -> usize {
+        let server = self.server.config.limits.payload_bytes_max;
+        server.min(profile.limits.payload_bytes_max.unwrap_or(server))
+    }
+
+    /// Whether the account has room for this connection, which counts already.
+    fn has_room(&self) -> bool {
+        let account = self.router.account();
+        let connections = account.stats.connections.load(Ordering::Relaxed);
+        account
+            .limits()
+            .connections_max
+            .is_none_or(|max| connections <= max)
+    }
+
+    /// Whether an identity is the same user's as the one the connection has.
+    pub(crate) fn is_same_user(&self, identity: &Identity) -> bool {
+        self.profile.as_ref().is_some_and(|profile| {
+            profile.identity.user == identity.user && profile.identity.account == identity.account
+        })
+    }
+
+    /// Says whether new credentials hold.
+    pub(crate) fn answer_renewal(&self, reply: &[u8], error: Option<&'static str>) {
+        if !reply.is_empty() {
+            let account = self.router.account().clone();
+            Router::new(account).publish(reply, b"", b"", &renewal(error).into());
+        }
+    }
+
+    /// How long the client is not to be read, because its user publishes faster than it may.
+    pub(crate) fn take_pause(&mut self) -> Duration {
+        std::mem::take(&mut self.pause)
     }
 
     /// Checks what CONNECT asked for, once the client is known.
@@ -117,6 +192,10 @@ impl Session {
         if options.no_responders == Some(true) && options.headers != Some(true) {
             self.error(ProtocolError::NoRespondersNeedsHeaders);
             return Err(CloseReason::NoRespondersRequiresHeaders);
+        }
+        if !self.has_room() {
+            self.error(ProtocolError::AccountConnectionsExceeded);
+            return Err(CloseReason::MaximumAccountConnectionsExceeded);
         }
         self.has_connected = true;
         self.owes_info = options.protocol == Some(1);
@@ -173,6 +252,12 @@ impl Session {
             self.connection.own.count_in(messages, bytes);
             self.is_active = true;
             self.connection.counters.count_in(messages, bytes);
+            if let Some(profile) = &self.profile
+                && let Some(budget) = &profile.identity.publish_budget
+            {
+                let pause = budget.take(messages, bytes, Instant::now());
+                self.pause = pause.min(PUBLISH_PAUSE_MAX);
+            }
         }
         if std::mem::take(&mut self.is_active) {
             self.connection.touch(self.read_at);
@@ -294,11 +379,14 @@ impl Session {
         if profile.pedantic && !subject::is_literal(op.subject) {
             self.error(ProtocolError::InvalidPublishSubject);
         }
-        let route = match self.router.admit(op.subject, op.reply) {
+        let admitted = self.router.admit(op.subject, op.reply);
+        let mapped = self.router.take_mapped();
+        let subject = mapped.as_deref().unwrap_or(op.subject);
+        let route = match admitted {
             Ok(route) => route,
             Err(denied) => {
                 self.error(match denied {
-                    Denied::Subject => ProtocolError::PublishViolation(op.subject),
+                    Denied::Subject => ProtocolError::PublishViolation(subject),
                     Denied::Reply => ProtocolError::ReplyViolation(op.reply),
                 });
                 return Ok(());
@@ -308,7 +396,7 @@ impl Session {
             self.ok();
         }
         let mut message = Outgoing {
-            subject: op.subject,
+            subject,
             shown: None,
             reply: op.reply,
             header_len: op.header_len,
@@ -329,7 +417,7 @@ impl Session {
             message.shared = None;
         }
         if !self.router.deliver(route, &message) && !op.reply.is_empty() {
-            self.router.report_no_responders(op.subject, op.reply);
+            self.router.report_no_responders(subject, op.reply);
         }
         Ok(())
     }
@@ -341,7 +429,7 @@ impl Session {
             let mut info = self.server.info(&self.connection);
             info.connect_info = true;
             info.remote_account = Some(&account.name);
-            info.acc_is_sys = account.name == crate::server::SYSTEM_ACCOUNT;
+            info.acc_is_sys = self.server.is_system(&account);
             write_info(&info, self.router.own_output());
         }
     }
