@@ -76,6 +76,7 @@ pub use monitor::{
     SubszOptions, Varz,
 };
 pub use proto::headers::Headers;
+pub use proto::info::COMPATIBLE_VERSION;
 pub use rate::PublishBudget;
 pub use server::{Config, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server, WeakServer};
 pub use storage::stream::{Discard, Rollup, Sequence, StorageKind, StoredMessage, StreamState};

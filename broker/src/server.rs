@@ -2,11 +2,12 @@
 
 mod accounts;
 mod leaves;
+mod leaving;
 mod monitoring;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -50,7 +51,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How a server behaves; the defaults are nats-server's.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `server_name` in INFO.
+    /// `server_name` in INFO. Empty: the server's id.
     pub server_name: String,
     /// Every cap.
     pub limits: Limits,
@@ -91,8 +92,12 @@ impl Default for Config {
 /// What all parts of a server share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The caps that hold now: those of `config` until somebody changes them.
+    limits: RwLock<Arc<Limits>>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) stop: CancellationToken,
+    /// Ends before `stop` when the server leaves slowly: no more connections are accepted.
+    pub(crate) listening: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Arc<Counters>,
     /// The account of those who have none yet.
@@ -149,6 +154,11 @@ impl Server {
         authenticator: Arc<dyn Authenticator>,
         streams: Option<StreamsRoot>,
     ) -> Self {
+        let (key, curve_key) = (KeyPair::generate(KeyKind::Server), CurveKeyPair::generate());
+        let mut config = config;
+        if config.server_name.is_empty() {
+            config.server_name = key.public().to_string();
+        }
         let system = Account::new(SYSTEM_ACCOUNT);
         let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -161,14 +171,15 @@ impl Server {
             counters: counters.clone(),
         };
         let monitor = Monitor::new(config.limits.closed_clients_max);
-        let (key, curve_key) = (KeyPair::generate(KeyKind::Server), CurveKeyPair::generate());
         let shared = Shared {
             monitor,
             foreign_listener: Arc::default(),
             places: Places::new(&config.limits),
             handshakes: Arc::new(Semaphore::new(config.limits.handshakes_max)),
+            limits: RwLock::new(Arc::new(config.limits.clone())),
             config,
             authenticator,
+            listening: stop.child_token(),
             stop,
             tasks,
             counters,
@@ -492,6 +503,12 @@ fn connection_snapshot(connection: &Connection) -> ConnectionSnapshot {
 }
 
 impl Shared {
+    /// The caps that hold now.
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        let limits = self.limits.read();
+        limits.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The account that events are published in.
     pub(crate) fn system_account(&self) -> String {
         lock(&self.system).account().name.clone()
@@ -558,7 +575,7 @@ impl Shared {
         peer: SocketAddr,
     ) -> Arc<Connection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let pending_bytes_max = self.config.limits.pending_bytes_max;
+        let pending_bytes_max = self.limits().pending_bytes_max;
         let counters = self.counters.clone();
         Connection::new(id, kind, listener, peer, counters, pending_bytes_max)
     }
@@ -585,7 +602,7 @@ impl Shared {
         info.tls_available = offer.available;
         info.tls_verify = offer.verify;
         info.auth_required = self.authenticator.anonymous().is_none();
-        info.max_payload = self.config.limits.payload_bytes_max;
+        info.max_payload = self.limits().payload_bytes_max;
         if let Some(profile) = connection.profile() {
             let own = profile.limits.payload_bytes_max.unwrap_or(usize::MAX);
             info.max_payload = info.max_payload.min(own);

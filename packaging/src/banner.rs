@@ -38,11 +38,10 @@ impl Banner<'_> {
 }
 
 /// The same for a broker alone.
-pub(crate) fn of_broker(nats: SocketAddr, data_dir: &Path) -> String {
-    format!(
-        "natterjack broker is at nats://{nats}\n  data   {}\n",
-        data_dir.display()
-    )
+pub(crate) fn of_broker(nats: SocketAddr, data_dir: Option<&Path>) -> String {
+    let data = data_dir.map(|dir| format!("  data   {}\n", dir.display()));
+    let data = data.unwrap_or_default();
+    format!("natterjack broker is at nats://{nats}\n{data}")
 }
 
 /// The address to open for a listener. Browsers treat only `localhost` and TLS as secure, so loopback is spelled so.

@@ -71,24 +71,13 @@ impl ServeFlags {
     }
 }
 
-/// Flags of `broker`.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct BrokerFlags {
-    /// Address for NATS clients; port 0 takes a free one [default: 127.0.0.1:4222]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) nats_listen: Option<String>,
-    /// Allow an address that others can reach, though nobody has to sign in yet
-    #[arg(long)]
-    pub(crate) open: bool,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the appliance (the default)
     Serve(ServeFlags),
-    /// Start a NATS server alone, without chat: streams, key-value and objects, stored durably
-    Broker(BrokerFlags),
+    /// Start a NATS server alone, with nats-server's flags and configuration file: see `natterjack broker --help`
+    Broker,
     /// Add and change accounts, also while the server runs
     #[command(subcommand)]
     User(UserCommand),

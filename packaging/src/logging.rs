@@ -15,12 +15,7 @@ use crate::trouble::Trouble;
 ///
 /// `level` is not one of the levels, or not a list such as `info,broker=debug`.
 pub(crate) fn start(level: &str) -> Result<(), Trouble> {
-    let targets = parse(level).ok_or_else(|| {
-        Trouble::config(
-            format!("\"{level}\" is not a log level."),
-            "Use error, warn, info, debug or trace, or a list such as \"info,broker=debug\".",
-        )
-    })?;
+    let targets = targets(level)?;
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
@@ -30,6 +25,20 @@ pub(crate) fn start(level: &str) -> Result<(), Trouble> {
         .init();
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// What is logged at `level`.
+///
+/// # Errors
+///
+/// It is not one of the levels, or not a list.
+pub(crate) fn targets(level: &str) -> Result<Targets, Trouble> {
+    parse(level).ok_or_else(|| {
+        Trouble::config(
+            format!("\"{level}\" is not a log level."),
+            "Use error, warn, info, debug or trace, or a list such as \"info,broker=debug\".",
+        )
+    })
 }
 
 /// `Targets` takes a lone word that is no level for the name of a part, which is never what a person means.
@@ -42,7 +51,7 @@ fn parse(level: &str) -> Option<Targets> {
 }
 
 /// A panic is a bug in natterjack: it must be seen, and it must not take a page.
-fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+pub(crate) fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic
         .location()
         .map(ToString::to_string)

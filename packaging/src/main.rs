@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod listen;
 mod logging;
+mod nats_server;
 mod output;
 mod password;
 mod purpose;
@@ -29,6 +30,9 @@ use crate::cli::{Cli, Command, ServeFlags};
 use crate::trouble::{Exit, Trouble};
 
 fn main() -> ExitCode {
+    if let Some(invocation) = nats_server::Invocation::of(std::env::args_os()) {
+        return invocation.run();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -73,7 +77,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
         Some(Command::Config) => output::say(config::document().trim_end()),
         Some(Command::Bench(flags)) => commands::bench::run(flags)?,
         Some(Command::Doctor(flags)) => commands::doctor::run(&common, &flags)?,
-        Some(Command::Broker(flags)) => commands::broker::run(&common, flags)?,
+        Some(Command::Broker) => unreachable!("the word was seen before the command line was read"),
         Some(Command::User(command)) => commands::user::run(&common, command)?,
         Some(Command::Serve(flags)) => serve::run(&common, &flags.or(serve))?,
         None => serve::run(&common, &serve)?,

@@ -41,7 +41,7 @@ pub(crate) async fn accept(
 ) {
     loop {
         let accepted = tokio::select! {
-            () = server.stop.cancelled() => return,
+            () = server.listening.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
         match accepted {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The nats-server version whose behaviour is implemented: clients decide by it what they may use.
-pub(crate) const COMPATIBLE_VERSION: &str = "2.14.0";
+pub const COMPATIBLE_VERSION: &str = "2.14.0";
 /// The level of the JetStream API that is implemented: that of 2.15.
 pub(crate) const API_LEVEL: u32 = 5;
 

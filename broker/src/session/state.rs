@@ -61,9 +61,10 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(server: Arc<Shared>, connection: Arc<Connection>) -> Self {
+        let caps = server.limits();
         let limits = ParseLimits {
-            control_line_bytes_max: server.config.limits.control_line_bytes_max,
-            payload_bytes_max: server.config.limits.payload_bytes_max,
+            control_line_bytes_max: caps.control_line_bytes_max,
+            payload_bytes_max: caps.payload_bytes_max,
         };
         let router = Router::for_connection(connection.clone(), server.nowhere.clone());
         Self {
@@ -149,7 +150,7 @@ impl Session {
     }
 
     fn payload_bytes_max(&self, profile: &Profile) -> usize {
-        let server = self.server.config.limits.payload_bytes_max;
+        let server = self.server.limits().payload_bytes_max;
         server.min(profile.limits.payload_bytes_max.unwrap_or(server))
     }
 
@@ -439,7 +440,7 @@ impl Session {
         let Some(profile) = self.profile.clone() else {
             return;
         };
-        let limits = &self.server.config.limits;
+        let limits = self.server.limits();
         let own_max = profile.limits.subscriptions_max.unwrap_or(usize::MAX);
         let tokens = 1 + memchr::memchr_iter(b'.', subject).count();
         let refusal = if !profile.permissions.can_subscribe(subject, queue) {

@@ -1,7 +1,6 @@
 //! Commands other than `serve`.
 
 pub(crate) mod bench;
-pub(crate) mod broker;
 pub(crate) mod doctor;
 pub(crate) mod token;
 pub(crate) mod user;

@@ -142,6 +142,15 @@ impl Default for Options {
     }
 }
 
+/// Reads `host` or `host:port`, where clients are told to connect.
+///
+/// # Errors
+/// It is neither, in nats-server's words.
+pub fn advertise(text: &str, default_port: u16) -> Result<Advertise, String> {
+    let (host, port) = units::advertised(text, default_port)?;
+    Ok(Advertise { host, port })
+}
+
 /// Where the server can be looked at over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonitoringOptions {
@@ -230,12 +239,11 @@ impl Options {
             )
         });
         let advertised = collected.client_advertise.take();
-        let advertise = advertised.map(|text| units::advertised(&text, options.port));
+        let advertised = advertised.map(|text| advertise(&text, options.port));
         options.settle(collected);
         let warnings = report.finish()?;
-        if let Some(advertise) = advertise {
-            let (host, port) = advertise.map_err(ConfigError::whole)?;
-            options.client_advertise = Some(Advertise { host, port });
+        if let Some(advertised) = advertised {
+            options.client_advertise = Some(advertised.map_err(ConfigError::whole)?);
         }
         options.check()?;
         Ok(Loaded { options, warnings })
@@ -314,9 +322,7 @@ impl Options {
             write_deadline: self.write_deadline,
             ..Config::default()
         };
-        if let Some(name) = &self.server_name {
-            config.server_name.clone_from(name);
-        }
+        config.server_name = self.server_name.clone().unwrap_or_default();
         let (from, to) = (&self.jetstream, &mut config.jetstream);
         to.domain.clone_from(&from.domain);
         to.strict = from.strict;

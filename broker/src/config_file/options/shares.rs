@@ -166,15 +166,12 @@ fn threshold(pair: Pair<'_>, report: &mut Report) -> Option<std::time::Duration>
 
 /// `latency: subject` or `latency: {sampling: 50%, subject: x}`.
 fn latency(pair: Pair<'_>, report: &mut Report) -> Option<Latency> {
-    let map = match &pair.node.value {
-        Value::Map(map) => map,
-        _ => {
-            let subject = pair.text(report)?;
-            return Some(Latency {
-                sampling_percent: 100,
-                subject,
-            });
-        }
+    let Value::Map(map) = &pair.node.value else {
+        let subject = pair.text(report)?;
+        return Some(Latency {
+            sampling_percent: 100,
+            subject,
+        });
     };
     let mut latency = Latency {
         sampling_percent: 100,
