@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "each suite uses its own part")]
 
+pub(crate) mod certificates;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{AllowAll, Authenticator, Config, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nothing that the tests wait for takes longer.
@@ -31,9 +33,14 @@ pub(crate) async fn server_with(
     (server, addr)
 }
 
+/// Whatever carries the bytes of a connection.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 /// One connection.
 pub(crate) struct Raw {
-    socket: TcpStream,
+    socket: Box<dyn Io>,
     seen: Vec<u8>,
 }
 
@@ -46,13 +53,18 @@ impl Raw {
     /// Connects; INFO's line comes with it.
     pub(crate) async fn open_with_info(addr: SocketAddr) -> (Self, String) {
         let socket = TcpStream::connect(addr).await.expect("the server listens");
-        let mut raw = Self {
-            socket,
-            seen: Vec::new(),
-        };
+        let mut raw = Self::over(socket);
         let info = raw.line().await;
         assert!(info.starts_with("INFO {"), "{info}");
         (raw, info)
+    }
+
+    /// A connection over something that is open already. Nothing has been read of it.
+    pub(crate) fn over(socket: impl Io + 'static) -> Self {
+        Self {
+            socket: Box::new(socket),
+            seen: Vec::new(),
+        }
     }
 
     /// Connects, sends CONNECT with these options and waits until the server has taken them.
@@ -152,6 +164,13 @@ impl Raw {
     pub(crate) async fn rest(mut self) -> String {
         while self.fill().await > 0 {}
         String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Whether the next thing that comes is an error; a PING makes sure that something comes.
+    pub(crate) async fn rest_begins_with_error(mut self) -> bool {
+        self.send_anyway("CONNECT {\"verbose\":false}\r\nPING\r\n")
+            .await;
+        self.line().await.starts_with("-ERR")
     }
 
     /// The server closes, and says exactly this before.
