@@ -1,9 +1,14 @@
 //! What fuzzing reaches of the readers behind the network: whatever arrives is read or refused, and what was read keeps its
 //! promises. `tests/fuzz` runs these for long, the test below for a moment.
 
+mod connections;
+
 use std::time::SystemTime;
 
+pub use connections::{connect, greeting, websocket};
+
 use crate::auth::{ConnectRequest, ConnectionKind};
+
 use crate::jetstream::api::decode::{decode, decode_json};
 use crate::jetstream::backup::archive::records;
 use crate::jetstream::config::check::Checks;
@@ -233,6 +238,9 @@ mod tests {
             super::backup(&bytes);
             super::transform(&bytes);
             super::jwt(&bytes);
+            super::websocket(&bytes);
+            super::greeting(&bytes);
+            super::connect(&bytes);
         }
 
         #[test]
@@ -242,6 +250,34 @@ mod tests {
         ) {
             super::jwt(format!("\n{user}").as_bytes());
             super::jwt(format!("\n{account}").as_bytes());
+        }
+
+        #[test]
+        fn almost_right_first_bytes(
+            header in "PROXY (TCP4|TCP6|UNKNOWN)( [0-9a-f:.]{1,9}){0,4}(\r\n)?",
+            request in "(GET|POST) /[a-z]{0,9} HTTP/1\\.[01]\r\n((Host|Upgrade|Connection|Origin|Cookie|X-Forwarded-For|Sec-WebSocket-Key|Sec-WebSocket-Version|Sec-WebSocket-Extensions): (websocket|Upgrade|13|YWFhYWFhYWFhYWFhYWFhYQ==|https?://[a-z:1]{0,5}|token=[a-z;\"]{0,4}|[0-9.,: ]{0,9}|permessage-deflate)\r\n){0,9}(\r\n)?",
+            json in "[{](\"(user|pass|auth_token|jwt|protocol|verbose|echo)\":(\"[a-z\\\\u0-9]{0,30}\"|null|true|-?[0-9]{1,20}|[{]{1,9}),?){0,5}[}]?",
+        ) {
+            super::greeting(header.as_bytes());
+            super::greeting(request.as_bytes());
+            super::connect(json.as_bytes());
+        }
+
+        #[test]
+        fn almost_right_frames(
+            mode in any::<u8>(),
+            frames in prop::collection::vec(
+                (prop::sample::select(vec![0x81_u8, 0x82, 0x02, 0x00, 0x80, 0xc2, 0x42, 0x88, 0x89, 0x8a, 0x83]), 0_u8..20, any::<[u8; 4]>()),
+                0..8,
+            ),
+        ) {
+            let mut bytes = vec![mode];
+            for (first, len, mask) in frames {
+                bytes.extend([first, 0x80 | len]);
+                bytes.extend(mask);
+                bytes.extend(vec![len; usize::from(len)]);
+            }
+            super::websocket(&bytes);
         }
 
         #[test]

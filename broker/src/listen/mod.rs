@@ -5,7 +5,7 @@ pub(crate) mod io;
 pub(crate) mod listener;
 mod opening;
 pub(crate) mod places;
-mod proxy;
+pub(crate) mod proxy;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod websocket;

@@ -11,7 +11,7 @@ const V2_HEAD_BYTES: usize = 16;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProxyHeader {
+pub(crate) enum ProxyHeader {
     /// Not enough has come to tell.
     More,
     /// None: the client speaks for itself.
@@ -25,10 +25,10 @@ pub(super) enum ProxyHeader {
 
 /// A header that breaks the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Looks at what has come.
-pub(super) fn read(bytes: &[u8]) -> Result<ProxyHeader, Malformed> {
+pub(crate) fn read(bytes: &[u8]) -> Result<ProxyHeader, Malformed> {
     let may_be = |start: &[u8]| {
         let len = bytes.len().min(start.len());
         bytes[..len] == start[..len]

@@ -70,10 +70,15 @@ impl Decoder {
         out: &mut BytesMut,
         capacity: usize,
     ) -> Result<Option<Control>, FrameError> {
-        let full = out.len().saturating_add(capacity);
+        let before = out.len();
+        let full = before.saturating_add(capacity);
         while out.len() < full {
             if self.frame.is_some() {
                 if !self.payload(received, out)? {
+                    return Ok(None);
+                }
+                if self.stranger_bytes_left.is_some() && out.len() > before {
+                    // Perhaps it is a CONNECT, and what follows comes from somebody known.
                     return Ok(None);
                 }
                 continue;

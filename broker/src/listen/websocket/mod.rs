@@ -12,7 +12,7 @@ mod deflate;
 mod input;
 mod origin;
 mod output;
-mod upgrade;
+pub(crate) mod upgrade;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::listen::listener::Cookies;
 
 /// How one listener answers.
 #[derive(Debug)]
-pub(super) struct Upgrader {
+pub(crate) struct Upgrader {
     origins: OriginRules,
     cookies: CookieNames,
     compression: bool,
@@ -29,18 +29,18 @@ pub(super) struct Upgrader {
 
 /// An answer that ends the connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal(&'static str);
+pub(crate) struct Refusal(&'static str);
 
 /// A request that was taken.
 #[derive(Debug)]
-pub(super) struct Upgrade {
+pub(crate) struct Upgrade {
     /// Bytes of the request.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// What to answer.
-    pub(super) response: String,
-    pub(super) info: ConnectionInfo,
+    pub(crate) response: String,
+    pub(crate) info: ConnectionInfo,
     /// The path says that a leaf node wants to connect.
-    pub(super) is_leaf: bool,
+    pub(crate) is_leaf: bool,
 }
 
 const METHOD_NOT_ALLOWED: Refusal = Refusal("405 Method Not Allowed");
@@ -50,7 +50,7 @@ const NOT_FOUND: Refusal = Refusal("404 Not Found");
 
 impl Refusal {
     /// The whole response, as nats-server gives it, and that the connection ends.
-    pub(super) fn response(&self, now: SystemTime) -> String {
+    pub(crate) fn response(&self, now: SystemTime) -> String {
         let reason = self.0.get(4..).unwrap_or_default();
         let now = time::OffsetDateTime::from(now);
         // RFC 9110's form of dates, which is always in GMT.
@@ -91,7 +91,7 @@ impl<'a> Headers<'a> {
 impl Upgrader {
     /// # Errors
     /// What cannot be honoured of the configuration.
-    pub(super) fn new(config: &WebSocketConfig) -> Result<Self, Error> {
+    pub(crate) fn new(config: &WebSocketConfig) -> Result<Self, Error> {
         let mut headers = String::new();
         for (name, value) in &config.headers {
             let is_token =
@@ -114,12 +114,12 @@ impl Upgrader {
     }
 
     /// Whether a proxy at this address is believed.
-    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.contains(address)
     }
 
     /// Looks at what has come of a request. `None`: not all of it. `peer` is where it comes from.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         bytes: &[u8],
         peer: std::net::SocketAddr,

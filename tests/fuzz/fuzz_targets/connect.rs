@@ -1,0 +1,4 @@
+//! The object of CONNECT.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| broker::fuzz::connect(bytes));
