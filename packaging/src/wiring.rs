@@ -7,7 +7,7 @@ use services::auth::CHAT_ACCOUNT;
 use services::{Bus, LocalBus, identity};
 use storage::stream::{StoreOptions, SyncPolicy};
 use storage::{DataDir, MasterKey};
-use web::{NatsDoor, WebConfig};
+use web::{NatsDoor, NatsSocket, WebConfig};
 
 use crate::config::{Config, Nats, Size, Streams, Sync};
 use crate::purpose::Purpose;
@@ -129,7 +129,12 @@ pub(crate) fn web(server: &Server) -> WebConfig {
     let server = server.clone();
     WebConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        nats: NatsDoor::new(move |io, info| server.accept_websocket(io, info)),
+        nats: NatsDoor::new(move |io, info| match io {
+            NatsSocket::Tcp { socket, received } => {
+                server.accept_websocket_tcp(socket, received, info);
+            }
+            NatsSocket::Stream(io) => server.accept_websocket(io, info),
+        }),
     }
 }
 

@@ -20,5 +20,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use door::{NatsDoor, NatsIo};
+pub use door::{NatsDoor, NatsIo, NatsSocket};
 pub use server::{WebConfig, serve};

@@ -8,10 +8,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
 use broker::ConnectionInfo;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::app::{App, Origin, Peer};
+use crate::door::NatsSocket;
 use crate::reply;
 
 /// Checks the request, answers 101 and hands the connection over.
@@ -41,7 +44,7 @@ pub(crate) async fn upgrade(
     // Ends by itself: right after the 101 was written, or when the connection breaks before it.
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(io) => door.accept(Box::new(TokioIo::new(io)), info),
+            Ok(io) => door.accept(socket(io), info),
             Err(error) => {
                 tracing::debug!(peer = %peer.0, %error, "a WebSocket broke off while opening")
             }
@@ -54,6 +57,17 @@ pub(crate) async fn upgrade(
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     response
+}
+
+/// The socket itself where it is one: HTTP is over, and so is what HTTP keeps for a connection.
+fn socket(io: Upgraded) -> NatsSocket {
+    match io.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => NatsSocket::Tcp {
+            socket: parts.io.into_inner(),
+            received: parts.read_buf,
+        },
+        Err(io) => NatsSocket::Stream(Box::new(TokioIo::new(io))),
+    }
 }
 
 /// Pages of ours and of registered clients; programs send no origin.

@@ -97,10 +97,13 @@ impl Served {
 }
 
 /// Stands in for the broker.
-fn greet(mut io: Box<dyn crate::NatsIo>, _info: broker::ConnectionInfo) {
+fn greet(io: crate::NatsSocket, _info: broker::ConnectionInfo) {
     tokio::spawn(async move {
         use tokio::io::AsyncWriteExt;
-        let _ = io.write_all(b"hello from the broker").await;
+        let crate::NatsSocket::Tcp { mut socket, .. } = io else {
+            panic!("the web server listens on TCP");
+        };
+        let _ = socket.write_all(b"hello from the broker").await;
     });
 }
 
