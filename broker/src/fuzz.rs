@@ -8,7 +8,6 @@ use std::time::SystemTime;
 pub use connections::{connect, greeting, websocket};
 
 use crate::auth::{ConnectRequest, ConnectionKind};
-
 use crate::jetstream::api::decode::{decode, decode_json};
 use crate::jetstream::backup::archive::records;
 use crate::jetstream::config::check::Checks;
