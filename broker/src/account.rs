@@ -242,7 +242,7 @@ impl Account {
         let groups = matches.queues.into_groups();
         let mut members = groups.iter().flatten();
         let listens = |one: &Arc<Subscription>| match &one.sink {
-            Sink::Api(_) | Sink::Consumer(..) => false,
+            Sink::Api(_) | Sink::Consumer(..) | Sink::System(_) => false,
             Sink::Service(service) => service.has_interest(subject),
             _ => true,
         };

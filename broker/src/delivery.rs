@@ -13,7 +13,7 @@ use crate::jetstream::capture::{Capture, CapturedBatch};
 use crate::jetstream::consumer::{Consumer, Door, Mail};
 use crate::leaf::proto::reply;
 use crate::leaf::route::Hop;
-use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX};
+use crate::limits::{CAPTURED_BYTES_MAX, SCRATCH_BYTES_MAX, SYSTEM_REQUEST_BYTES_MAX};
 use crate::message::Message;
 use crate::proto::encode::Delivery;
 use crate::proto::headers::Headers;
@@ -21,6 +21,7 @@ use crate::session::connection::Connection;
 use crate::session::outbound::OutQueue;
 use crate::session::profile::Profile;
 use crate::subject::Subject;
+use crate::system;
 
 /// A message on its way.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +126,7 @@ impl InFlight<'_> {
             },
             Sink::Stream(capture) => self.message.is_captured && self.capture(capture),
             Sink::Api(api) => self.call(api),
+            Sink::System(door) => self.ask(door),
             Sink::Consumer(consumer, door) => self.send_mail(consumer, *door),
             Sink::UserInfo(info) => match (self.connection, self.publisher) {
                 (Some(connection), Some(profile)) => {
@@ -279,6 +281,16 @@ impl InFlight<'_> {
         };
         self.requests.push((target, request));
         true
+    }
+
+    /// A question to the server; false where too many wait already.
+    fn ask(&self, door: &system::Door) -> bool {
+        let message = self.message;
+        let payload_len = message.body.len() - message.header_len;
+        payload_len <= SYSTEM_REQUEST_BYTES_MAX && {
+            let payload = self.owned(message.header_len, message.body.len());
+            door.take(message.subject, message.reply, payload)
+        }
     }
 
     /// What a client says to a consumer. What means nothing is taken and forgotten.

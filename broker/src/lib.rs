@@ -23,7 +23,6 @@ pub mod config_file;
 mod crossing;
 mod delivery;
 mod error;
-mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod interest;
@@ -40,6 +39,7 @@ mod router;
 mod server;
 mod session;
 pub mod subject;
+mod system;
 mod transform;
 mod user_info;
 

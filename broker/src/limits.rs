@@ -122,6 +122,8 @@ pub(crate) const REFUSALS_MAX: usize = 64;
 pub(crate) const CLOSED_CLIENTS_BYTES_MAX: usize = 16 << 20;
 /// Subscriptions up to which a closed connection's are remembered; of one that had more only the number is.
 pub(crate) const CLOSED_CLIENT_SUBSCRIPTIONS_MAX: usize = 64;
+/// Body of a request in the system account, in bytes; of a larger one nobody hears.
+pub(crate) const SYSTEM_REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Requests in the system account that wait for an answer; one more hears that nobody responds.
 pub(crate) const SYSTEM_REQUESTS_MAX: usize = 1024;
 /// Longest JWT, in bytes: an account with many imports is long, a user is not.

@@ -24,7 +24,6 @@ use crate::account::Account;
 use crate::auth::{AuthError, Authenticator, ConnectionKind, Identity};
 use crate::client::Client;
 use crate::error::Error;
-use crate::events;
 use crate::jetstream::context::{Context, JetStreamConfig};
 use crate::jetstream::{StreamsRoot, registry::Registry};
 use crate::jwt::{CurveKeyPair, KeyKind, KeyPair};
@@ -37,9 +36,9 @@ use crate::listen::tcp;
 use crate::listen::websocket::{self, ConnectionInfo};
 use crate::monitor::{CloseReason, ConnectionSnapshot, Counters, Monitor, Snapshot};
 use crate::proto::info::{COMPATIBLE_VERSION, Info};
-use crate::router::Router;
 use crate::session::connection::Connection;
 use crate::session::state::{Session, write_info};
+use crate::system::System;
 
 /// The account that events are published in.
 pub const SYSTEM_ACCOUNT: &str = "$SYS";
@@ -71,6 +70,8 @@ pub struct Config {
     /// Says why a login failed, behind the standard text, by which clients know it: `Authorization Violation: wrong
     /// password`. Default: no, because whoever guesses learns from it too.
     pub auth_error_reasons: bool,
+    /// How often the server tells about itself in the system account. Default ten seconds.
+    pub statsz_interval: Duration,
 }
 
 impl Default for Config {
@@ -85,6 +86,7 @@ impl Default for Config {
             write_deadline: Duration::from_secs(10),
             jetstream: JetStreamConfig::default(),
             auth_error_reasons: false,
+            statsz_interval: Duration::from_secs(10),
         }
     }
 }
@@ -125,7 +127,7 @@ pub(crate) struct Shared {
     nonces: Mutex<HashMap<u64, String>>,
     next_id: AtomicU64,
     is_lame_duck: AtomicBool,
-    system: Mutex<Router>,
+    pub(crate) system: System,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -159,8 +161,6 @@ impl Server {
         if config.server_name.is_empty() {
             config.server_name = key.public().to_string();
         }
-        let system = Account::new(SYSTEM_ACCOUNT);
-        let accounts = HashMap::from_iter([(SYSTEM_ACCOUNT.to_owned(), system.clone())]);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let counters: Arc<Counters> = Arc::default();
         let context = Context {
@@ -192,15 +192,16 @@ impl Server {
             leaves: Arc::default(),
             started: SystemTime::now(),
             listen: Mutex::default(),
-            accounts: Mutex::new(accounts),
+            accounts: Mutex::default(),
             connections: Mutex::default(),
             connections_len: AtomicUsize::new(0),
             nonces: Mutex::default(),
             next_id: AtomicU64::new(1),
             is_lame_duck: AtomicBool::new(false),
-            system: Mutex::new(Router::new(system)),
+            system: System::new(),
         };
-        shared.attach_user_info(lock(&shared.system).account());
+        let system = shared.account(SYSTEM_ACCOUNT);
+        shared.system.settle(Some(system), &shared.server_id);
         let server = Self {
             shared: Arc::new(shared),
         };
@@ -264,6 +265,7 @@ impl Server {
     ) -> Result<SocketAddr, Error> {
         let addr = self.addr_of(&listener)?;
         lock(&self.shared.listen).get_or_insert(addr);
+        self.shared.system.start(&self.shared);
         let facts = Listener::tcp(addr, config);
         let shared = &self.shared;
         shared
@@ -319,6 +321,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if !self.shared.stop.is_cancelled() {
+            self.shared.system.start(&self.shared);
             websocket::serve(&self.shared, io, info);
         }
     }
@@ -326,6 +329,7 @@ impl Server {
     /// The same for a bare TCP socket, which takes less memory and fewer copies. `received` is what was read of it already.
     pub fn accept_websocket_tcp(&self, socket: TcpStream, received: Bytes, info: ConnectionInfo) {
         if !self.shared.stop.is_cancelled() {
+            self.shared.system.start(&self.shared);
             websocket::serve_tcp(&self.shared, socket, received.into(), info);
         }
     }
@@ -333,6 +337,7 @@ impl Server {
     /// A client inside this process. Messages from it carry no sender.
     #[must_use]
     pub fn client(&self, account: &str, identity: &Identity) -> Client {
+        self.shared.system.start(&self.shared);
         Client::new(self.shared.clone(), self.shared.account(account), identity)
     }
 
@@ -354,11 +359,6 @@ impl Server {
         let counters = &shared.counters;
         let usage = shared.monitor.process.usage();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // By itself: what follows takes the same lock.
-        let subscriptions = lock(&shared.accounts)
-            .values()
-            .map(|account| account.subscriptions_len())
-            .sum();
         Snapshot {
             server_id: shared.server_id.clone(),
             server_name: shared.config.server_name.clone(),
@@ -366,7 +366,7 @@ impl Server {
             started: shared.started,
             connections: shared.connections_len.load(Ordering::Relaxed),
             total_connections: read(&counters.total_connections),
-            subscriptions,
+            subscriptions: shared.subscriptions_len(),
             in_messages: read(&counters.in_messages),
             in_bytes: read(&counters.in_bytes),
             out_messages: read(&counters.out_messages),
@@ -411,6 +411,7 @@ impl Server {
     pub async fn shutdown(&self) {
         let shared = &self.shared;
         shared.is_lame_duck.store(true, Ordering::Relaxed);
+        shared.announce_end("SHUTDOWN");
         shared.stop.cancel();
         // While the connections are open, so that whoever waits for messages hears that none will come.
         shared.streams.stop_consumers().await;
@@ -440,6 +441,7 @@ impl Server {
             account.detach_server();
         }
         shared.authenticator.detach();
+        shared.system.settle(None, &shared.server_id);
     }
 }
 
@@ -509,11 +511,6 @@ impl Shared {
         limits.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The account that events are published in.
-    pub(crate) fn system_account(&self) -> String {
-        lock(&self.system).account().name.clone()
-    }
-
     /// The account of that name, made when it is first asked for. Names come from the authenticator, not from clients.
     pub(crate) fn account(&self, name: &str) -> Arc<Account> {
         let mut accounts = lock(&self.accounts);
@@ -523,6 +520,7 @@ impl Shared {
                 let account = Account::new(name);
                 self.streams.attach(&account);
                 self.attach_user_info(&account);
+                self.system.attach(&account);
                 account
             })
             .clone()
@@ -619,23 +617,12 @@ impl Shared {
 
     /// A client completed CONNECT.
     pub(crate) fn session_connected(&self, session: &Session) {
-        self.publish_event(|| events::connect(self, &session.connection));
+        self.announce_connect(&session.connection);
     }
 
     /// A client's CONNECT was refused: the system account hears of it, and the account that the error names.
     pub(crate) fn session_refused(&self, connection: &Connection, error: &AuthError) {
-        let make = |subject: String| {
-            let body = events::refused(self, connection, GLOBAL_ACCOUNT, &error.reason);
-            (subject, body)
-        };
-        self.publish_event(|| make(format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", self.server_id)));
-        if let Some(account) = &error.account {
-            let account = self.account(account);
-            if account.subscriptions_len() > 0 {
-                let (subject, body) = make("$SYS.ACCOUNT.CLIENT.AUTH.ERR".to_owned());
-                Router::new(account).publish(subject.as_bytes(), b"", b"", &body.into());
-            }
-        }
+        self.announce_refusal(connection, error);
     }
 
     /// Whether there is an account of that name.
@@ -673,18 +660,12 @@ impl Shared {
         drop(connections);
         lock(&self.nonces).remove(&connection.id);
         connection.hold(None);
-        let is_refused = connection.close_reason() == Some(CloseReason::AuthenticationFailure);
-        if session.has_connected || is_refused {
-            self.publish_event(|| events::disconnect(self, connection, GLOBAL_ACCOUNT));
+        if session.is_authenticated() {
+            self.announce_connections(session.router.account());
         }
-    }
-
-    /// Publishes in the system account; the event is made only if somebody listens there.
-    fn publish_event(&self, make: impl FnOnce() -> (String, Vec<u8>)) {
-        let is_heard = lock(&self.system).account().subscriptions_len() > 0;
-        if is_heard {
-            let (subject, body) = make();
-            lock(&self.system).publish(subject.as_bytes(), b"", b"", &body.into());
+        let is_refused = reason == CloseReason::AuthenticationFailure;
+        if session.has_connected || is_refused {
+            self.announce_disconnect(connection, reason);
         }
     }
 }

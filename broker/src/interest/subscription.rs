@@ -11,10 +11,11 @@ use crate::crossing::service::ServiceCrossing;
 use crate::crossing::stream::Shadow;
 use crate::jetstream::api::Api;
 use crate::jetstream::capture::Capture;
-use crate::jetstream::consumer::{Consumer, Door};
+use crate::jetstream::consumer::{Consumer, Door as ConsumerDoor};
 use crate::leaf::link::Link;
 use crate::session::connection::Connection;
 use crate::session::profile::Profile;
+use crate::system::Door;
 use crate::user_info::UserInfo;
 
 /// Where messages go: an enum, so that a delivery is a branch and not a virtual call.
@@ -30,8 +31,10 @@ pub(crate) enum Sink {
     Stream(Arc<Capture>),
     /// The JetStream API.
     Api(Arc<Api>),
+    /// Questions to the server.
+    System(Arc<Door>),
     /// A consumer: what clients send to it.
-    Consumer(Arc<Consumer>, Door),
+    Consumer(Arc<Consumer>, ConsumerDoor),
     /// Whoever wants it beyond a link, and how many they are where they share the messages.
     Leaf(Arc<Link>, u32),
     /// A subscription of another account, which imports these messages.
@@ -165,7 +168,7 @@ impl Subscription {
     pub(crate) fn is_server(&self) -> bool {
         matches!(
             self.sink,
-            Sink::Service(_) | Sink::Responses(_) | Sink::UserInfo(_)
+            Sink::Service(_) | Sink::Responses(_) | Sink::UserInfo(_) | Sink::System(_)
         )
     }
 

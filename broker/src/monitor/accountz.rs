@@ -137,7 +137,7 @@ impl Imported {
         let system = server.system_account();
         let import = |local: &str, remote: String| Self {
             subject: remote,
-            account: system.to_owned(),
+            account: system.clone(),
             to: Some(local.to_owned()),
             local_subject: local.to_owned(),
             r#type: "service",

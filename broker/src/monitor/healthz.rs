@@ -97,13 +97,18 @@ impl Healthz {
                     errors: Vec::new(),
                 };
             }
-            let fault = Fault {
+            let mut fault = Fault {
                 r#type: kind,
-                account: options.account.clone(),
-                stream: options.stream.clone(),
-                consumer: options.consumer.clone(),
+                account: String::new(),
+                stream: String::new(),
+                consumer: String::new(),
                 error,
             };
+            if status_code != BAD_REQUEST {
+                fault.account.clone_from(&options.account);
+                fault.stream.clone_from(&options.stream);
+                fault.consumer.clone_from(&options.consumer);
+            }
             Self {
                 status: "error",
                 status_code,

@@ -32,6 +32,8 @@ pub struct JszOptions {
     pub consumers: bool,
     /// Shows the configuration of streams.
     pub config: bool,
+    /// Says how many streams and consumers this server leads: a server alone leads all of them.
+    pub raft: bool,
     /// First account of the page; less than 0 is 0.
     pub offset: i64,
     /// Accounts of the page; 0 and less is 1024.
@@ -109,6 +111,10 @@ pub struct Jsz {
     limits: LimitsOrNone,
     streams: usize,
     consumers: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams_leader: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumers_leader: Option<usize>,
     messages: u64,
     bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -253,6 +259,8 @@ impl Jsz {
             limits: OrEmpty::Empty {},
             streams: 0,
             consumers: 0,
+            streams_leader: None,
+            consumers_leader: None,
             messages: 0,
             bytes: 0,
             account_details: Vec::new(),
@@ -272,6 +280,10 @@ impl Jsz {
                 jsz.messages += state.messages;
                 jsz.bytes += state.bytes;
             }
+        }
+        if options.raft {
+            jsz.streams_leader = Some(jsz.streams);
+            jsz.consumers_leader = Some(jsz.consumers);
         }
         let mut shown = all.accounts.iter().collect::<Vec<_>>();
         match &options.account {

@@ -38,9 +38,10 @@ pub use self::text::NotPossible;
 pub use self::varz::Varz;
 
 pub(crate) use self::account_stats::AccountStats;
-pub(crate) use self::accountz::AccountConnections;
+pub(crate) use self::accountz::{AccountConnections, AccountDetail};
 pub(crate) use self::closed::ClosedRing;
 pub(crate) use self::counters::Counters;
+pub(crate) use self::jsz::JszAccount;
 pub(crate) use self::links::Leaf;
 pub(crate) use self::process::Process;
 pub(crate) use self::statsz::Statsz;

@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::outbox::Outbox;
 use crate::monitor::CloseReason;
-use crate::router::Router;
 use crate::session::connection::{Connection, Notice};
 use crate::user_info::{self, UserInfo};
 
@@ -86,7 +85,7 @@ impl Server {
 impl Shared {
     /// Whether an account is the one that events are published in.
     pub(crate) fn is_system(&self, account: &Account) -> bool {
-        lock(&self.system).account().name == account.name
+        self.system.account_name() == account.name
     }
 
     /// Makes accounts share with each other what a checked configuration says, and nothing else. Returns those whose limits
@@ -105,12 +104,9 @@ impl Shared {
             };
             checked.push((*account, plan.checked(account, top)?));
         }
-        let system = match (&config.system_account, config.no_system_account) {
-            (_, true) => self.nowhere.clone(),
-            (Some(name), _) => self.account(name),
-            (None, _) => self.account(SYSTEM_ACCOUNT),
-        };
-        *lock(&self.system) = Router::new(system);
+        let name = config.system_account.as_deref().unwrap_or(SYSTEM_ACCOUNT);
+        let system = (!config.no_system_account).then(|| self.account(name));
+        self.system.settle(system, &self.server_id);
         let server_name: Arc<str> = self.config.server_name.as_str().into();
         let mut changed = Vec::new();
         for account in self.accounts() {

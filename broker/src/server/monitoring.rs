@@ -25,6 +25,11 @@ impl Server {
         self.shared.monitor.facts()
     }
 
+    /// What a request for RELOAD in the system account does. The error is shown to whoever asked.
+    pub fn set_reload(&self, reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.shared.system.set_reload(Arc::new(reload));
+    }
+
     /// Counts an answer of the monitoring port, for `http_req_stats`.
     pub fn count_http_request(&self, path: &'static str) {
         self.shared.monitor.count_http_request(path);
@@ -207,6 +212,11 @@ impl Shared {
             }
         }
         traffic
+    }
+
+    /// The name of the account that events are published in; empty: there is none.
+    pub(crate) fn system_account(&self) -> String {
+        self.system.account_name()
     }
 
     /// Links to and from leaf nodes.

@@ -60,6 +60,8 @@ struct Timers {
     expiry: Option<Instant>,
     last_activity: Instant,
     ping_sent: Option<Instant>,
+    /// A PING has measured the round trip.
+    is_measured: bool,
 }
 
 impl Timers {
@@ -125,6 +127,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I, received: BytesMu
         expiry: None,
         last_activity: now,
         ping_sent: None,
+        is_measured: false,
     };
     let mut revoked: Option<CancellationToken> = None;
     if let Some(identity) = session.server.authenticator.anonymous() {
@@ -206,6 +209,7 @@ async fn serve<I: Input>(session: &mut Session, input: &mut I, received: BytesMu
                 {
                     let rtt = sent.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
                     session.connection.rtt_ns.store(rtt, Ordering::Relaxed);
+                    timers.is_measured = true;
                 }
             }
             Event::Read(Err(_)) => return CloseReason::ReadError,
@@ -299,8 +303,7 @@ fn tick<I: Input>(
         let interval = session.ping_interval();
         let is_idle = now.duration_since(timers.last_activity) >= interval;
         // The first one goes out even to a busy client: it measures the round trip.
-        let measures =
-            session.has_connected && session.connection.rtt_ns.load(Ordering::Relaxed) == 0;
+        let measures = session.has_connected && !timers.is_measured;
         if measures || is_idle {
             session.ping()?;
             timers.ping_sent = Some(now);
@@ -381,6 +384,12 @@ async fn authenticate(
         (None, None) => Instant::now() + auth_timeout(session),
     };
     session.connection.set_said(Said::new(options));
+    let connection = &session.connection;
+    if connection.rtt_ns.load(Ordering::Relaxed) == 0 {
+        // Until a PING has measured it: the answer to INFO came after so long.
+        let age = u64::try_from(connection.age().as_nanos()).unwrap_or(u64::MAX);
+        connection.rtt_ns.store(age, Ordering::Relaxed);
+    }
     let answer = ask(session, options, deadline).await?;
     let names_account = options
         .account

@@ -102,6 +102,7 @@ impl Session {
         }
         if self.profile.is_some() {
             self.router.account().stats.leave();
+            self.server.announce_connections(self.router.account());
         }
         let account = self.server.account(&identity.account);
         let profile = Profile::new(identity, &account.limits(), options, self.connection.id);
@@ -109,6 +110,7 @@ impl Session {
         self.limits.payload_bytes_max = self.payload_bytes_max(&profile);
         self.router.bind(account, profile.clone());
         self.router.account().stats.join();
+        self.server.announce_connections(self.router.account());
         self.profile = Some(profile);
     }
 

@@ -12,6 +12,7 @@ use super::super::closed::Closed;
 use crate::auth::ConnectionKind;
 use crate::interest::subscription::Subscription;
 use crate::jetstream::Timestamp;
+use crate::listen::tls::peer::TlsSession;
 use crate::session::connection::Connection;
 
 /// An open connection, or what is kept of a closed one.
@@ -52,6 +53,7 @@ pub(crate) struct Details {
     /// Once it is known who it is.
     pub(crate) account: Option<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) tls: Option<Arc<TlsSession>>,
     pub(crate) subscriptions: Vec<SubDetail>,
 }
 
@@ -141,6 +143,7 @@ impl Details {
             tags: sender
                 .map(|sender| sender.tags.to_vec())
                 .unwrap_or_default(),
+            tls: connection.tls().cloned(),
             subscriptions: subscriptions.iter().map(|one| SubDetail::of(one)).collect(),
         }
     }

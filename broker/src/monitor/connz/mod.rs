@@ -10,6 +10,7 @@ pub use self::options::{ConnState, ConnzOptions, ConnzSort, Subscriptions};
 use super::text::{self, NotPossible};
 use super::{page, page_bounds};
 use crate::jetstream::Timestamp;
+use crate::listen::tls::peer::TlsSession;
 use crate::server::Shared;
 
 /// The answer of `/connz`.
@@ -21,7 +22,8 @@ pub struct Connz {
     total: usize,
     offset: usize,
     limit: usize,
-    connections: Vec<ConnInfo>,
+    /// `None` for an account that is not there.
+    connections: Option<Vec<ConnInfo>>,
 }
 
 /// One connection in the answer.
@@ -56,6 +58,12 @@ struct ConnInfo {
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher_suite: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls_peer_certs: Vec<PeerCert>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     authorized_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
@@ -69,6 +77,14 @@ struct ConnInfo {
     tags: Vec<String>,
 }
 
+/// A certificate that a client showed.
+#[derive(Debug, Clone, Serialize)]
+struct PeerCert {
+    subject: String,
+    spki_sha256: String,
+    cert_sha256: String,
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks for a reference"
@@ -79,7 +95,7 @@ fn is_zero(value: &u64) -> bool {
 
 impl Connz {
     /// An answer with nothing in it, as nats-server gives it for an account that is not there.
-    pub(crate) fn none() -> Self {
+    fn none() -> Self {
         Self {
             server_id: String::new(),
             now: Timestamp::now(),
@@ -87,7 +103,7 @@ impl Connz {
             total: 0,
             offset: 0,
             limit: super::PAGE,
-            connections: Vec::new(),
+            connections: None,
         }
     }
 
@@ -97,6 +113,10 @@ impl Connz {
     /// Closed connections are to be sorted by what only they have, and open ones are among them.
     pub(crate) fn of(server: &Shared, options: &ConnzOptions) -> Result<Self, NotPossible> {
         options.check()?;
+        let account = options.account.as_deref();
+        if account.is_some_and(|account| server.known_account(account).is_none()) {
+            return Ok(Self::none());
+        }
         let now = Timestamp::now();
         let mut all = Vec::new();
         if options.state != ConnState::Closed {
@@ -135,8 +155,20 @@ impl Connz {
             total,
             offset,
             limit,
-            connections,
+            connections: Some(connections),
         })
+    }
+}
+
+impl PeerCert {
+    fn of(tls: &TlsSession) -> Vec<Self> {
+        let certificates = tls.certificates.iter();
+        let shown = certificates.map(|one| Self {
+            subject: one.subject.clone(),
+            spki_sha256: one.spki_sha256.clone(),
+            cert_sha256: one.sha256.clone(),
+        });
+        shown.collect()
     }
 }
 
@@ -144,6 +176,7 @@ impl ConnInfo {
     fn of(entry: &Entry, options: &ConnzOptions, now: Timestamp) -> Self {
         let figures = *entry.figures();
         let details = entry.details(options.subscriptions != Subscriptions::No);
+        let tls = details.tls.as_deref();
         let end = figures.stop.unwrap_or(now);
         let mut info = Self {
             cid: figures.cid,
@@ -168,6 +201,9 @@ impl ConnInfo {
             name: details.name,
             lang: details.lang,
             version: details.version,
+            tls_version: tls.map(|tls| tls.version),
+            tls_cipher_suite: tls.map(|tls| tls.cipher.clone()),
+            tls_peer_certs: tls.map(PeerCert::of).unwrap_or_default(),
             authorized_user: None,
             account: None,
             subscriptions_list: Vec::new(),
