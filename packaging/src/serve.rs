@@ -77,7 +77,7 @@ async fn serve(
 
     let web_stop = CancellationToken::new();
     let http = TcpListener::from_std(http).context("could not use the web port")?;
-    let web = wiring::web(&server);
+    let web = wiring::web(config, &server);
     let web = web::serve(http, web, Arc::clone(&identity), web_stop.clone());
     let mut web = tokio::spawn(web);
     let nats = TcpListener::from_std(nats).context("could not use the NATS port")?;

@@ -7,6 +7,7 @@ use services::auth::CHAT_ACCOUNT;
 use services::{Bus, LocalBus, identity};
 use storage::stream::{StoreOptions, SyncPolicy};
 use storage::{DataDir, MasterKey};
+use web::monitoring::Access;
 use web::{NatsDoor, NatsSocket, WebConfig};
 
 use crate::config::{Config, Nats, Size, Streams, Sync};
@@ -36,6 +37,7 @@ pub(crate) fn broker(config: &Config) -> broker::Config {
         auth_timeout: nats.auth_timeout.0,
         write_deadline: nats.write_deadline.0,
         jetstream: jetstream(&config.streams),
+        statsz_interval: broker::Config::default().statsz_interval,
         ..broker::Config::default()
     }
 }
@@ -125,7 +127,9 @@ pub(crate) fn stream_options(
 }
 
 /// What the web takes: upgraded WebSockets are the broker's from then on.
-pub(crate) fn web(server: &Server) -> WebConfig {
+pub(crate) fn web(config: &Config, server: &Server) -> WebConfig {
+    let networks = config.http.monitoring_from.iter().copied();
+    let monitoring = Access::new(server.clone(), networks.map(|network| network.0));
     let server = server.clone();
     WebConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,6 +139,7 @@ pub(crate) fn web(server: &Server) -> WebConfig {
             }
             NatsSocket::Stream(io) => server.accept_websocket(io, info),
         }),
+        monitoring: Some(monitoring),
     }
 }
 

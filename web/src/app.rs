@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use services::identity::{Caller, Identity};
 
+use crate::monitoring::{self, Access};
 use crate::oidc::csrf::Csrf;
 use crate::{WebConfig, assets, headers, limits, nats_ws, oidc, pages, reply};
 
@@ -38,6 +39,8 @@ impl Origin {
 }
 
 pub(crate) fn router(config: WebConfig, identity: Arc<Identity>) -> Router {
+    let monitoring = config.monitoring.as_ref();
+    let monitoring = monitoring.map_or_else(Router::new, Access::routes);
     let app = Arc::new(App {
         identity,
         config,
@@ -56,6 +59,7 @@ pub(crate) fn router(config: WebConfig, identity: Arc<Identity>) -> Router {
         // Outside of `admit`: health checks come by whatever name the checker knows.
         .route("/healthz", get(healthz))
         .with_state(app)
+        .merge(monitoring)
 }
 
 /// Refuses requests for other hosts, bounds the time of the rest, and gives every answer its headers.
@@ -135,8 +139,15 @@ async fn config_json(
     reply::json(StatusCode::OK, &body)
 }
 
-async fn healthz() -> Response {
-    reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+async fn healthz(
+    State(app): Shared,
+    axum::Extension(peer): axum::Extension<Peer>,
+    request: Request,
+) -> Response {
+    match &app.config.monitoring {
+        Some(access) => monitoring::healthz(access, peer, request).await,
+        None => reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
+    }
 }
 
 async fn nothing() -> Response {

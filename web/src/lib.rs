@@ -12,6 +12,7 @@ mod door;
 mod form;
 mod headers;
 pub mod limits;
+pub mod monitoring;
 mod nats_ws;
 mod oidc;
 mod pages;

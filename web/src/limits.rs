@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// Open HTTP connections; more wait in the listen queue. A WebSocket leaves this count once it is upgraded.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Open HTTP connections of the monitoring port; more wait in the listen queue.
+pub const MONITORING_CONNECTIONS_MAX: usize = 256;
+/// Accounts with metrics of their own.
+pub const METRICS_ACCOUNTS_MAX: usize = 256;
+/// Streams with metrics of their own.
+pub const METRICS_STREAMS_MAX: usize = 1000;
 /// Bytes of a request's head.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Header fields of a request.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, Peer};
 use crate::door::NatsDoor;
 use crate::limits;
+use crate::monitoring::Access;
 
 /// What the HTTP surface needs to know beyond identity.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct WebConfig {
     pub version: String,
     /// Where upgraded WebSockets go.
     pub nats: NatsDoor,
+    /// The broker's monitoring endpoints, and who may look at them. `None`: nobody.
+    pub monitoring: Option<Access>,
 }
 
 /// Serves until `stop`, then lets requests in flight finish. Every connection belongs to this function.
@@ -35,7 +38,17 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let router = app::router(config, identity);
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    serve_router(listener, router, limits::CONNECTIONS_MAX, stop).await;
+}
+
+/// Serves any routes until `stop`, to so many connections at the same time.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -171,7 +171,7 @@ impl Table {
     }
 
     fn add(&mut self, subscription: &Subscription, sign: i32) {
-        if matches!(subscription.sink, Sink::UserInfo(_)) {
+        if matches!(subscription.sink, Sink::UserInfo(_) | Sink::System(_)) {
             // Each server answers its own clients.
             return;
         }

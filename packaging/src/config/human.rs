@@ -1,9 +1,11 @@
 //! Durations and sizes as people write them: `15m`, `1h30m`, `64MiB`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const DURATION_UNITS: [(&str, u64); 5] = [
@@ -30,6 +32,28 @@ pub(crate) struct Span(pub(crate) Duration);
 /// A number of bytes, written `64MiB`, `1MB` or `4096B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size(pub(crate) u64);
+
+/// A network, written `10.1.0.0/16`, or the one address that it consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or_else(|_| address());
+        network.map(Self).map_err(|_| {
+            format!("\"{text}\" is not a network; write it like 192.0.2.7, 10.1.0.0/16 or fd00::/8")
+        })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl FromStr for Span {
     type Err = String;
@@ -131,6 +155,7 @@ macro_rules! serde_as_text {
     };
 }
 
+serde_as_text!(Network);
 serde_as_text!(Span);
 serde_as_text!(Size);
 

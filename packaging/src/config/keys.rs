@@ -84,13 +84,14 @@ pub(crate) const SECTIONS: [(&str, &str); 5] = [
 ];
 
 /// Every key, in the order of the default file: top level first, then by section.
-pub(crate) const KEYS: [Key; 36] = [
+pub(crate) const KEYS: [Key; 37] = [
     Key::new("data_dir", Kind::Text, "Where everything is kept. One natterjack at a time works in a data directory.\nDefault: /var/lib/natterjack for root, else $XDG_DATA_HOME/natterjack or ~/.local/share/natterjack.")
         .example("/var/lib/natterjack"),
     Key::new("log", Kind::Text, "How much is logged to standard error: error, warn, info, debug or trace,\nalso per part: \"info,broker=debug\"."),
     Key::new("http.listen", Kind::Text, "Address and port. Port 0 takes a free one and prints it. Browsers allow sign-in only on https\nor localhost: to be reached from elsewhere, put a TLS proxy in front and set public_url."),
     Key::new("http.public_url", Kind::Text, "What people type to come here, when it is not http://localhost and the port above.")
         .example("https://chat.example.org"),
+    Key::new("http.monitoring_from", Kind::List, "Networks or addresses, beside this machine itself, that may read /varz, /connz, /metrics and the other\nmonitoring paths. They show who is connected from where; requests through a proxy are never answered."),
     Key::new("nats.listen", Kind::Text, "Address and port for NATS clients. Port 0 takes a free one and prints it."),
     Key::new("nats.server_name", Kind::Text, "The name that NATS clients are told."),
     Key::new("nats.connections_max", Kind::Count, "Connections at the same time; one more is refused."),

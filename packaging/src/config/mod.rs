@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use document::document;
-pub(crate) use human::{Size, Span};
+pub(crate) use human::{Network, Size, Span};
 pub(crate) use load::{Loaded, load};
 pub(crate) use streams::{Streams, Sync};
 
@@ -41,6 +41,7 @@ pub(crate) struct Config {
 pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) monitoring_from: Vec<Network>,
 }
 
 /// The NATS port and the limits of every NATS connection.
@@ -97,6 +98,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
+            monitoring_from: Vec::new(),
         }
     }
 }

@@ -187,3 +187,24 @@ async fn discovery_names_the_endpoints_under_the_name_that_was_used() {
     let other = served.url("/auth/realms/master/.well-known/openid-configuration");
     assert_eq!(browser.get(other).send().await.unwrap().status(), 404);
 }
+
+#[tokio::test]
+async fn monitoring_is_for_this_machine_and_health_for_everybody() {
+    let served = Served::demo().await;
+    let ask = async |path: &str, host: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        raw(&served, &head, "\u{0}").await
+    };
+    for path in ["/varz", "/connz", "/metrics", "/jsz?accounts=1"] {
+        let near = ask(path, "localhost").await;
+        assert!(near.starts_with("HTTP/1.1 200"), "{path}: {near}");
+        assert!(!near.to_lowercase().contains("access-control"), "{near}");
+        let far = ask(path, "chat.example.org").await;
+        assert!(far.starts_with("HTTP/1.1 404"), "{path}: {far}");
+    }
+    let near = ask("/healthz?account=none", "localhost").await;
+    assert!(near.starts_with("HTTP/1.1 404"), "{near}");
+    let far = ask("/healthz?account=none", "10.0.0.7").await;
+    assert!(far.starts_with("HTTP/1.1 200"), "{far}");
+    assert!(far.ends_with(r#"{"status":"ok"}"#), "{far}");
+}

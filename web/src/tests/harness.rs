@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use broker::{AllowAll, Server};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use storage::chat::ChatDb;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::monitoring::Access;
 use crate::{NatsDoor, WebConfig, serve};
 
 /// RFC 7636, appendix B.
@@ -50,9 +52,12 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
+        let broker = broker::Config::default();
+        let broker = Server::new(broker, Arc::new(AllowAll::new("A")), None);
         let config = WebConfig {
             version: "0.0.0".to_owned(),
             nats: NatsDoor::new(greet),
+            monitoring: Some(Access::new(broker, [])),
         };
         tokio::spawn(serve(listener, config, Arc::clone(&identity), stop.clone()));
         Self {
