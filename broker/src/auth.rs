@@ -144,6 +144,14 @@ impl ConnectionKind {
         }
     }
 
+    /// What nats-server calls whoever is at the other end.
+    pub(crate) fn role(self) -> &'static str {
+        match self.is_leafnode() {
+            true => "Leafnode",
+            false => "Client",
+        }
+    }
+
     /// Whether it is another server and not a client.
     #[must_use]
     pub fn is_leafnode(self) -> bool {

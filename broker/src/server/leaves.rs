@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
 
-use super::{Config, GLOBAL_ACCOUNT, Server, Shared};
+use super::{Config, Server, Shared};
 use crate::error::Error;
-use crate::events;
 use crate::leaf::accept::{self, Port};
 use crate::leaf::remote::Remote;
 use crate::leaf::{LeafConfig, LeafSnapshot};
@@ -77,7 +76,7 @@ impl Shared {
         self.with_leaf_account(connection, |stats| {
             stats.leafs.fetch_add(1, Ordering::Relaxed);
         });
-        self.publish_event(|| events::connect(self, connection));
+        self.announce_leaf(connection);
     }
 
     /// A link is down, or never came up.
@@ -93,7 +92,7 @@ impl Shared {
         });
         let was_refused = reason == CloseReason::AuthenticationFailure;
         if connection.profile().is_some() || was_refused {
-            self.publish_event(|| events::disconnect(self, connection, GLOBAL_ACCOUNT));
+            self.announce_disconnect(connection, reason);
         }
     }
 

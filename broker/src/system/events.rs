@@ -90,6 +90,21 @@ struct Data {
     bytes: u64,
 }
 
+/// An account has a link more.
+#[derive(Serialize)]
+pub(super) struct LeafConnected {
+    server: ServerBlock,
+    acc: String,
+}
+
+/// A link of an account is up.
+pub(super) fn leaf_connect(server: &Shared, acc: String) -> LeafConnected {
+    LeafConnected {
+        server: server.system.block(server),
+        acc,
+    }
+}
+
 /// The account of a connection, or `fallback` where it was let into none.
 pub(super) fn account_of(connection: &Connection, fallback: &str) -> String {
     let profile = connection.profile();

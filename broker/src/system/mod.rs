@@ -175,6 +175,18 @@ impl Shared {
             .publish(&subject, || events::connect(self, connection));
     }
 
+    /// A link to or from a leaf node is up.
+    pub(crate) fn announce_leaf(&self, connection: &Connection) {
+        let account = events::account_of(connection, GLOBAL_ACCOUNT);
+        let subject = format!("$SYS.ACCOUNT.{account}.LEAFNODE.CONNECT");
+        self.system
+            .publish(&subject, || events::leaf_connect(self, account.clone()));
+        self.announce_connect(connection);
+        if let Some(account) = self.known_account(&account) {
+            self.announce_connections(&account);
+        }
+    }
+
     /// A client is gone, or was refused.
     pub(crate) fn announce_disconnect(&self, connection: &Connection, reason: CloseReason) {
         let event = || events::disconnect(self, connection, GLOBAL_ACCOUNT, reason.as_str());
