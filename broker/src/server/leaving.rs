@@ -23,6 +23,7 @@ impl Server {
         shared
             .is_lame_duck
             .store(true, std::sync::atomic::Ordering::Relaxed);
+        shared.announce_end("LAMEDUCK");
         shared.listening.cancel();
         let open: Vec<_> = lock(&shared.connections).values().cloned().collect();
         for connection in &open {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt as _;
+
 use super::{Server, Shared, lock};
 use crate::account::Account;
 use crate::leaf::LeafSnapshot;
@@ -26,7 +28,11 @@ impl Server {
     }
 
     /// What a request for RELOAD in the system account does. The error is shown to whoever asked.
-    pub fn set_reload(&self, reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn set_reload<F>(&self, reload: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let reload = move || reload().boxed();
         self.shared.system.set_reload(Arc::new(reload));
     }
 

@@ -122,7 +122,7 @@ pub(super) async fn to(server: &Arc<Shared>, asked: &Asked) -> Option<Vec<u8>> {
                 }));
             }
             ServerQuestion::Reload | ServerQuestion::Kick | ServerQuestion::LameDuck => {
-                return Some(body(&done(server, act(server, what, &asked.payload))));
+                return Some(body(&done(server, act(server, what, &asked.payload).await)));
             }
             what => of_server(server, what, &asked.payload).await,
         },
@@ -243,9 +243,9 @@ async fn of_account(
 }
 
 /// Does what is asked rather than telling something.
-fn act(server: &Arc<Shared>, what: ServerQuestion, asked: &[u8]) -> Result<(), Refusal> {
+async fn act(server: &Arc<Shared>, what: ServerQuestion, asked: &[u8]) -> Result<(), Refusal> {
     if what == ServerQuestion::Reload {
-        return server.system.reload().map_err(Refusal::Failed);
+        return server.system.reload().await.map_err(Refusal::Failed);
     }
     // Without a body nothing is meant, and nothing is done.
     let options: options::OfConnection = serde_json::from_slice(asked)?;

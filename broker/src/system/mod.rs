@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -43,7 +44,7 @@ pub(crate) struct System {
 }
 
 /// Reads the configuration again; the error is for whoever asked.
-pub(crate) type Reload = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub(crate) type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// The account that events are published in at present.
 struct Place {
@@ -109,10 +110,10 @@ impl System {
         *lock(&self.reload) = Some(reload);
     }
 
-    fn reload(&self) -> Result<(), String> {
+    async fn reload(&self) -> Result<(), String> {
         let reload = lock(&self.reload).clone();
         match reload {
-            Some(reload) => reload(),
+            Some(reload) => reload().await,
             None => Err("this server has no configuration file to read again".to_owned()),
         }
     }

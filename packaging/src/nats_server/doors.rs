@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
 use broker::config_file::Options;
-use broker::config_file::options::HostPort;
 use broker::{LeafListen, Server, TcpConfig, Tls, TlsConfig, TlsError, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::facts;
 use super::files::{Ports, url};
 
 /// TLS of all ports, to be read again at a reload.
@@ -132,8 +132,25 @@ async fn monitoring(
     else {
         return Ok(());
     };
-    let _ = (server, stop, tasks, door as &HostPort, port, ports);
-    Err(anyhow!("monitoring is not served yet"))
+    let host = door.host.as_ref().unwrap_or(&options.host);
+    let listener = bind(host, port).await?;
+    let address = listener
+        .local_addr()
+        .context("could not read the monitoring port")?;
+    facts::tell_http(
+        server,
+        host.clone(),
+        address.port(),
+        &options.monitoring.base_path,
+    );
+    tasks.spawn(web::monitoring::serve(
+        listener,
+        server.clone(),
+        stop.clone(),
+    ));
+    tracing::info!("Starting http monitor on {address}");
+    ports.monitoring.push(url("http", address));
+    Ok(())
 }
 
 /// A listener on the first address of a name. The port is free again at once after a kill: on Unix the standard library

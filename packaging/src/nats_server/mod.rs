@@ -5,6 +5,7 @@
 //! without one has defaults of its own: streams are on, in a data directory, and only this machine reaches it.
 
 mod doors;
+mod facts;
 mod files;
 mod flags;
 mod lines;

@@ -6,6 +6,7 @@ use broker::Server;
 use broker::config_file::Options;
 
 use super::doors::OpenTls;
+use super::facts;
 use super::flags::Flags;
 use super::log::Log;
 use super::settings::{Refusal, Settings};
@@ -21,20 +22,21 @@ pub(super) struct Reloadable<'a> {
 
 impl Reloadable<'_> {
     /// Reads everything again. Whatever is wrong is logged, and everything stays as it was.
-    pub(super) async fn reload(&mut self) {
+    pub(super) async fn reload(&mut self) -> Result<(), String> {
         let Some(path) = self.flags.config.as_deref() else {
-            tracing::warn!(
-                "Failed to reload server configuration: no configuration file was given"
-            );
-            return;
+            let reason = "no configuration file was given";
+            tracing::warn!("Failed to reload server configuration: {reason}");
+            return Err(reason.to_owned());
         };
-        match self.take_on(path).await {
+        let taken = self.take_on(path).await;
+        match &taken {
             Ok(()) => {
                 let digest = self.options.digest.as_deref().unwrap_or_default();
                 tracing::info!("Reloaded server configuration ({digest})");
             }
             Err(reason) => tracing::error!("Failed to reload server configuration: {reason}"),
         }
+        taken
     }
 
     async fn take_on(&mut self, _path: &Path) -> Result<(), String> {
@@ -56,6 +58,7 @@ impl Reloadable<'_> {
             tracing::info!("Reloaded: accounts");
         }
         self.server.configure_limits(&new.to_config());
+        facts::tell(self.server, &new, None);
         self.options = new;
         Ok(())
     }

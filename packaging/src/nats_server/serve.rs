@@ -9,10 +9,12 @@ use broker::config_file::Options;
 use broker::jwt::{Callout, OperatorMode};
 use broker::{Authenticator, Server};
 use storage::DataDir;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::doors;
+use super::facts;
 use super::files::{self, PortsFile};
 use super::flags::Flags;
 use super::lines;
@@ -100,6 +102,7 @@ async fn serve(settings: Settings, flags: &Flags, program: &str, log: &Log) -> a
     }
     door.open(&server, &options).await?;
 
+    facts::tell(&server, &options, store.as_ref());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let (ports, tls, address) = doors::open(&server, &options, &stop, &tasks).await?;
     let ports_file = match &options.ports_file_dir {
@@ -191,15 +194,32 @@ async fn until_stopped(mut running: Reloadable<'_>, signals: &mut Signals) {
             .await;
     });
     let mut is_leaving = false;
+    // Requests for a reload that come through the system account.
+    let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Result<(), String>>>(1);
+    running.server.set_reload(move || {
+        let asks = asks.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let is_asked = asks.send(answer).await.is_ok();
+            let answered = answered.await.ok().filter(|_| is_asked);
+            answered.unwrap_or_else(|| Err("the server is shutting down".to_owned()))
+        }
+    });
     loop {
         let command = tokio::select! {
             command = signals.next() => command,
+            Some(answer) = asked.recv() => {
+                // Whoever asked may be gone; what was done is done.
+                let _ = answer.send(running.reload().await);
+                continue;
+            }
             () = &mut leaving, if is_leaving => return,
         };
         match command {
             Command::Stop => return,
             Command::Quit => std::process::exit(QUIT),
-            Command::Reload => running.reload().await,
+            // What is wrong was logged.
+            Command::Reload => drop(running.reload().await),
             Command::Reopen => match running.log.reopen() {
                 Ok(true) => tracing::info!("File log re-opened"),
                 Ok(false) => tracing::info!("File log re-open ignored, not a file logger"),

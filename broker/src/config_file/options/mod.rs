@@ -323,6 +323,7 @@ impl Options {
             ..Config::default()
         };
         config.server_name = self.server_name.clone().unwrap_or_default();
+        config.limits.closed_clients_max = self.closed_clients_max;
         let (from, to) = (&self.jetstream, &mut config.jetstream);
         to.domain.clone_from(&from.domain);
         to.strict = from.strict;
