@@ -6,6 +6,7 @@
 //!   format           format number of the layout, decimal
 //!   keys/            0700; secrets, each file 0600
 //!   streams/{account}/{stream}.redb
+//!   streams/{account}/{stream}.journal    what is not in that file yet, if anything
 //!   chat.sqlite3
 //! ```
 

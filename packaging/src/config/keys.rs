@@ -103,7 +103,7 @@ pub(crate) const KEYS: [Key; 37] = [
     Key::new("nats.pings_out_max", Kind::Count, "Unanswered questions before a connection counts as dead."),
     Key::new("nats.auth_timeout", Kind::Text, "How long a new connection may take to say who it is."),
     Key::new("nats.write_deadline", Kind::Text, "How long one write to a connection may take."),
-    Key::new("streams.sync", Kind::Text, "\"always\": an acknowledgement means that the bytes are on the disk. \"interval\": they are within\nsync_interval after it; a power cut or a crash before that loses messages that were acknowledged.\nOnly for `natterjack broker`; messages of the chat are always on the disk first."),
+    Key::new("streams.sync", Kind::Text, "\"always\": an acknowledgement means that the bytes are on the disk. \"interval\": they are within\nsync_interval after it; a power cut or a crash of the machine before that loses messages that were acknowledged.\nOnly for `natterjack broker`; messages of the chat are always on the disk first."),
     Key::new("streams.sync_interval", Kind::Text, "How long acknowledged messages may be at risk with sync = \"interval\"."),
     Key::new("streams.key_file", Kind::Text, "File with the key that streams are encrypted under on the disk: 32 random bytes, or a text of at\nleast 32 characters; only its owner may read it. Streams made before stay as they are. Lose the\nkey and they are lost.")
         .example("/etc/natterjack/streams.key"),

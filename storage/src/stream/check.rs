@@ -106,8 +106,8 @@ impl fmt::Display for Problem {
 /// [`Error`] when the file can not be opened at all, such as for want of its key.
 pub fn check_file(path: &Path, options: &StoreOptions, repair: bool) -> Result<Checked, Error> {
     let disk_options = options.disk_options();
-    let (disk, was_closed) = if repair {
-        Disk::open_noting(path, disk_options)?
+    let (disk, condition) = if repair {
+        Disk::open_to_repair(path, disk_options)?
     } else {
         Disk::open_frozen(path, disk_options)?
     };
@@ -115,12 +115,18 @@ pub fn check_file(path: &Path, options: &StoreOptions, repair: bool) -> Result<C
         file_bytes: disk.file_bytes(),
         ..Checked::default()
     };
-    if !was_closed {
+    let mut problem = |what: String| {
         checked.problems.push(Problem {
-            what: "it was not closed: the last commit was found and made whole".to_owned(),
+            what,
             sequences: None,
             repaired: repair,
         });
+    };
+    if condition.open {
+        problem("it was not closed: the last commit was found and made whole".to_owned());
+    }
+    if let Some(damage) = condition.damage {
+        problem(format!("{damage}: the commits from there on are lost"));
     }
     disk.check(options.clock.now(), repair, &mut checked)?;
     disk.close();

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::disk;
 use super::record::{self, BlockBuilder};
 
 /// The body of a head row with its key in the first eight bytes; and as that of a data row.
@@ -59,6 +60,13 @@ pub fn consumer(row: &[u8]) {
     }
 }
 
+/// An area of a journal, behind eight bytes of which generation it is: what is found in it can be taken over.
+pub fn journal(bytes: &[u8]) {
+    if let Some((generation, area)) = bytes.split_first_chunk::<8>() {
+        disk::fuzz_journal(u64::from_be_bytes(*generation), area);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -68,6 +76,7 @@ mod tests {
         fn any_row_is_read_or_refused(mut row in prop::collection::vec(any::<u8>(), 0..300), version in 0_u8..3) {
             super::consumer(&row);
             super::head(&row);
+            super::journal(&row);
             // Random bytes rarely begin with flags that are known.
             if let Some(first) = row.get_mut(8) {
                 *first = version;

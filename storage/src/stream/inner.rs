@@ -35,7 +35,7 @@ const READ_MESSAGES_MAX: usize = 10_000;
 /// What keeps the bytes.
 #[derive(Debug)]
 pub(super) enum Store {
-    Disk(Disk),
+    Disk(Box<Disk>),
     Memory(Memory),
 }
 
@@ -95,6 +95,14 @@ impl Store {
         }
     }
 
+    /// Whether something lies beside the file that is given back when the stream is idle.
+    pub(super) fn has_journal(&self) -> bool {
+        match self {
+            Self::Disk(disk) => disk.has_journal(),
+            Self::Memory(_) => false,
+        }
+    }
+
     pub(super) fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
         match self {
             Self::Disk(disk) => disk.records(keys),
@@ -124,7 +132,7 @@ pub(super) struct Inner {
     /// When the timer wakes by itself, unix nanoseconds.
     pub(super) armed: AtomicU64,
     /// When what was acknowledged has to be synced at the latest; `u64::MAX` = nothing waits.
-    sync_due: AtomicU64,
+    pub(super) sync_due: AtomicU64,
     pub(super) timer: Arc<Notify>,
     pub(super) retry_at_once: bool,
     /// When the store forces bytes to the disk, whatever the stream's configuration says.
@@ -300,8 +308,8 @@ impl Inner {
         };
         self.show(state);
         self.arm(deadline);
-        if keeps_tail {
-            self.arm_for_tail();
+        if keeps_tail || self.store.has_journal() {
+            self.arm_for_idle();
         }
     }
 
@@ -313,8 +321,8 @@ impl Inner {
         }
     }
 
-    /// The tail will have to be given back once it is idle.
-    fn arm_for_tail(&self) {
+    /// Something will have to be given back once the stream is idle.
+    fn arm_for_idle(&self) {
         self.arm(self.clock.now().saturating_add(nanos(TAIL_IDLE)));
     }
 
@@ -362,7 +370,7 @@ impl Inner {
         if idle {
             tail.clear();
         }
-        let tail_idle = if tail.is_empty() {
+        let tail_idle = if tail.is_empty() && !self.store.has_journal() {
             u64::MAX
         } else {
             self.clock.now().saturating_add(nanos(TAIL_IDLE))
@@ -546,7 +554,7 @@ impl Inner {
                 }
             }
         }
-        self.arm_for_tail();
+        self.arm_for_idle();
         Ok(Blocks::new(keys.into_iter().zip(records)))
     }
 

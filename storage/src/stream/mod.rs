@@ -2,15 +2,16 @@
 //!
 //! [`StreamStore`] opens the streams of one directory; [`Stream`] is the handle of one. A stream
 //! is three things: an index in memory (`log.rs`, pure: which sequences, subjects, ids, deadlines,
-//! and every rule of what may enter and must leave), a store beneath it (`disk.rs` or
-//! `memory.rs`), and one writer (`writer.rs`) that takes whatever waits into one commit.
+//! and every rule of what may enter and must leave), a store beneath it (`disk/`, a database and its
+//! journal, or `memory.rs`), and one writer (`writer.rs`) that takes whatever waits into one commit.
 //!
 //! Messages of one commit are stored together in blocks (`record.rs`): a row per block is two to
 //! three times as fast as a row per message, and an index that is rebuilt from the heads of blocks
 //! when the stream opens costs no random B-tree write at all. What is deleted is noted beside its
 //! block; a block of which more than half is gone is stored anew, an empty one is removed.
 //!
-//! Memory per stored message: 24 bytes; per subject about 100 bytes and its name.
+//! Memory per stored message: 24 bytes; per subject about 100 bytes and its name. A busy stream has up
+//! to 8 MiB of rows that only its journal has, and as much of its newest messages.
 //!
 //! Invariants:
 //! - an append is answered after its commit is on the disk (`SyncPolicy::Always`), and readers see

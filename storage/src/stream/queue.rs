@@ -39,6 +39,8 @@ pub(super) enum Job {
     Settle(Box<Settle>, Reply<u64>),
     Expire(Reply<()>),
     Flush(Reply<()>),
+    /// The stream is idle: what it holds beside its file is given back.
+    Rest(Reply<()>),
     Close(Reply<()>),
 }
 

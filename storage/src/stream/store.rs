@@ -11,7 +11,7 @@ use crate::data_dir::{escape_file_name, io_error};
 use crate::key::MasterKey;
 
 use super::clock::{Clock, SystemClock};
-use super::disk::{Disk, DiskOptions, remove_leftover};
+use super::disk::{Disk, DiskOptions, database_of, remove_journal, remove_leftover};
 use super::files::{remove_if_there, sync_name};
 use super::inner::{Inner, Store};
 use super::log::Log;
@@ -109,7 +109,8 @@ impl StreamStore {
             StorageKind::Memory => Store::Memory(Memory::default()),
             StorageKind::Disk => {
                 let options = self.options.disk_options();
-                Store::Disk(blocking(move || create_file(&path, options, &config)).await?)
+                let made = blocking(move || create_file(&path, options, &config)).await?;
+                Store::Disk(Box::new(made))
             }
         };
         let stream = self.start(store, log);
@@ -124,6 +125,7 @@ impl StreamStore {
     /// The first file that can not be opened, by name; nothing is changed or deleted.
     pub async fn open_all(&self) -> Result<Vec<Stream>, Error> {
         let _changing = self.changing.lock().await;
+        self.remove_lone_journals()?;
         let mut opening = JoinSet::new();
         for path in self.files()? {
             let options = self.options.clone();
@@ -137,7 +139,7 @@ impl StreamStore {
         while let Some(opened) = opening.join_next().await {
             let (disk, log) = opened.unwrap_or(Err(Error::Closed))?;
             let name = log.config.name.clone();
-            let stream = self.start(Store::Disk(disk), log);
+            let stream = self.start(Store::Disk(Box::new(disk)), log);
             lock(&self.streams).insert(name, stream);
         }
         Ok(lock(&self.streams).values().cloned().collect())
@@ -158,7 +160,9 @@ impl StreamStore {
             let path = disk.path();
             let files = self.options.disk.files.clone();
             blocking(move || {
+                // The journal means nothing without its file.
                 remove_if_there(&*files, &path)?;
+                remove_journal(&*files, &path)?;
                 sync_name(&*files, &path)
             })
             .await?;
@@ -189,6 +193,19 @@ impl StreamStore {
 
     fn path_of(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{}.{ENDING}", file_name(name)))
+    }
+
+    /// Removes what a crash left of a stream that was being removed.
+    fn remove_lone_journals(&self) -> Result<(), Error> {
+        let files = &*self.options.disk.files;
+        let found = files.list(&self.dir);
+        for path in found.map_err(|source| io_error(&self.dir, source))? {
+            let database = database_of(&path, ENDING).filter(|database| !files.exists(database));
+            if let Some(database) = database {
+                remove_journal(files, &database)?;
+            }
+        }
+        Ok(())
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, Error> {

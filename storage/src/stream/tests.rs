@@ -4,6 +4,7 @@ mod checking;
 mod cursors;
 mod derive;
 mod format;
+mod journal;
 mod model;
 mod power;
 mod readers;
@@ -290,18 +291,16 @@ async fn interval_sync_is_kept_through_an_orderly_end() {
     let mut config = StreamConfig::with_name("A");
     config.sync = SyncPolicy::Interval(Duration::from_secs(3600));
     let stream = store.create(config).await.unwrap();
-    assert_eq!(stream.inner.rearm(true), u64::MAX);
+    let sync_due = || stream.inner.sync_due.load(Ordering::Acquire);
+    assert_eq!(sync_due(), u64::MAX);
     stream.append(text("a", "x")).await.unwrap();
     let due = clock.now() + 3600 * SECOND;
     clock.advance(SECOND);
     stream.append(text("a", "y")).await.unwrap();
-    assert_eq!(
-        stream.inner.rearm(true),
-        due,
-        "the first unsynced commit counts"
-    );
+    assert_eq!(sync_due(), due, "the first unsynced commit counts");
+    assert!(stream.inner.rearm(true) <= due);
     stream.flush().await.unwrap();
-    assert_eq!(stream.inner.rearm(true), u64::MAX);
+    assert_eq!(sync_due(), u64::MAX);
     store.shutdown().await;
     drop(stream);
     let store = StreamStore::open(dir.path(), options(&clock)).unwrap();

@@ -24,7 +24,11 @@ pub(super) async fn run(inner: Weak<Inner>, wake: Arc<Notify>) {
             return;
         };
         let commits = stream.commit_count();
-        let at = stream.rearm(seen == Some(commits));
+        let idle = seen == Some(commits);
+        if idle && stream.store.has_journal() {
+            refused = stream.ask(Job::Rest).await.is_err();
+        }
+        let at = stream.rearm(idle);
         seen = Some(commits);
         let now = stream.clock.now();
         drop(stream);

@@ -161,12 +161,15 @@ impl Writer {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut flush = false;
         let mut close = false;
+        let mut rest = false;
         for job in jobs {
             flush |= matches!(job, Job::Flush(_) | Job::Close(_));
             close |= matches!(job, Job::Close(_));
+            rest |= matches!(job, Job::Rest(_));
             answers.push(self.prepare(inner, job, &mut changes));
         }
         let outcome = self.commit(inner, changes, flush);
+        let outcome = outcome.and_then(|()| if rest { self.rest(inner) } else { Ok(()) });
         if close {
             self.close(inner);
         } else {
@@ -223,7 +226,7 @@ impl Writer {
                 self.expire(inner, changes);
                 Answer::Unit(Ok(()), reply)
             }
-            Job::Flush(reply) | Job::Close(reply) => Answer::Unit(Ok(()), reply),
+            Job::Flush(reply) | Job::Rest(reply) | Job::Close(reply) => Answer::Unit(Ok(()), reply),
         }
     }
 
@@ -475,8 +478,21 @@ impl Writer {
         error
     }
 
+    /// The stream is idle. What is acknowledged stays acknowledged if that fails.
+    fn rest(&mut self, inner: &Inner) -> Result<(), Arc<Error>> {
+        let Store::Disk(disk) = &inner.store else {
+            return Ok(());
+        };
+        if self.failure.is_some() || self.closed {
+            return Ok(());
+        }
+        disk.rest().map_err(|error| self.fail(inner, error))?;
+        self.unsynced = false;
+        Ok(())
+    }
+
     /// Looks whether so much was deleted that the file should be smaller.
-    fn compact_if_sparse(&self, inner: &Arc<Inner>) {
+    fn compact_if_sparse(&mut self, inner: &Arc<Inner>) {
         let Store::Disk(disk) = &inner.store else {
             return;
         };
@@ -484,12 +500,15 @@ impl Writer {
             return;
         }
         let stream = Arc::downgrade(inner);
-        disk.compact_if_sparse(inner.state().bytes, move || {
+        let begun = disk.compact_if_sparse(inner.state().bytes, move || {
             // Any job makes the writer look.
             if let Some(inner) = stream.upgrade() {
                 inner.push_anyway(Job::Expire(tokio::sync::oneshot::channel().0));
             }
         });
+        if let Err(error) = begun {
+            self.fail(inner, error);
+        }
     }
 
     fn finish_compaction(&mut self, inner: &Inner) {
@@ -610,7 +629,9 @@ fn refused_answer(job: Job, error: &Arc<Error>) -> Answer {
         Job::Update(_, reply) | Job::SaveCursor(_, _, reply) | Job::SaveConsumer(_, _, reply) => {
             Answer::Unit(Err(again(error)), reply)
         }
-        Job::Expire(reply) | Job::Flush(reply) => Answer::Unit(Err(again(error)), reply),
+        Job::Expire(reply) | Job::Flush(reply) | Job::Rest(reply) => {
+            Answer::Unit(Err(again(error)), reply)
+        }
         Job::Close(reply) => Answer::Unit(Ok(()), reply),
     }
 }

@@ -9,6 +9,7 @@ use super::super::check::{Checked, Problem};
 use super::super::log::nanos;
 use super::super::record::{self, Entry, Totals, Walk};
 use super::super::{Cursor, Sequence, StreamConfig};
+use super::checkpoint::WaitingBlock;
 use super::error::Fault;
 use super::load;
 use super::rows::{BLOCKS, CONSUMERS, CURSORS, HEADS, LIVE, META, Place, Rows, TOTALS_ROW};
@@ -201,7 +202,8 @@ impl<'a> Examination<'a> {
             return Ok(());
         };
         let span = Some((first.sequence, last.sequence));
-        let records = match load::records(heads, blocks, self.rows, block) {
+        let records = match load::records(heads, blocks, self.rows, block, &WaitingBlock::default())
+        {
             Ok(Some(records)) => records,
             Ok(None) => {
                 self.problem("the messages of a block are missing", span, false);

@@ -32,10 +32,11 @@ use crate::data_dir::io_error;
 use super::super::files::{Watched, remove_if_there, sync_name};
 use super::super::lock;
 use super::error::Fault;
+use super::open::{close_database, guarded, open_database};
 use super::rows::{
     BLOCKS, CONSUMERS, CURSORS, FORMAT_ROW, HEADS, KEY_ROW, LIVE, META, Place, Rows,
 };
-use super::{Changes, Disk, DiskOptions, close_database, guarded, open_database};
+use super::{Disk, DiskOptions};
 
 /// Files below this size are left as they are.
 pub(super) const COMPACT_FROM_BYTES: u64 = 16 * 1024 * 1024;
@@ -65,13 +66,12 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    pub(super) fn note(&mut self, changes: &Changes, rows: &Rows) {
-        let blocks = changes.blocks.iter().map(|block| block.key);
-        let touched = changes.touched.iter().map(|(block, _)| *block);
-        self.blocks.extend(blocks.chain(touched));
-        let names = changes.cursors.iter().chain(&changes.consumers);
-        self.names
-            .extend(names.map(|(name, _)| rows.name_key(name)));
+    pub(super) fn note_blocks(&mut self, blocks: impl Iterator<Item = u64>) {
+        self.blocks.extend(blocks);
+    }
+
+    pub(super) fn note_names(&mut self, names: impl Iterator<Item = String>) {
+        self.names.extend(names);
     }
 
     fn len(&self) -> usize {
@@ -147,27 +147,30 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
 impl Disk {
     /// Begins to copy the file when little of it is alive. Called by the writer between commits;
     /// `wake` makes it call [`Disk::finish_compaction`] when the copy is ready.
+    ///
+    /// # Errors
+    /// When rows that wait can not be stored: the file must be reopened.
     pub(in crate::stream) fn compact_if_sparse(
         &self,
         live_bytes: u64,
         wake: impl FnOnce() + Send + 'static,
-    ) {
-        let mut compaction = lock(&self.compaction);
+    ) -> Result<(), Error> {
         let from_bytes = self.options.compact_from_bytes;
-        if !compaction.is_due(from_bytes, live_bytes, self.file_bytes()) {
-            return;
+        if !lock(&self.compaction).is_due(from_bytes, live_bytes, self.file_bytes()) {
+            return Ok(());
         }
+        // What was deleted may wait to be, and a checkpoint under way would not note what it does.
+        self.store_waiting()?;
+        let mut compaction = lock(&self.compaction);
         compaction.last = Some((live_bytes, self.file_bytes()));
-        let Ok(database) = self.database() else {
-            return;
-        };
+        let database = self.database()?;
         let path = self.path();
         // The writer stands still here: from this snapshot on every change is noted.
         let snapshot = guarded(&path, "the database can not be read", || {
             Ok(database.begin_read()?)
         });
         let Ok(snapshot) = snapshot else {
-            return;
+            return Ok(());
         };
         let work = Arc::new(Work::default());
         let copier = Copier {
@@ -187,6 +190,7 @@ impl Disk {
             Ok(thread) => compaction.running = Some((work, thread)),
             Err(error) => warn!(%error, "no thread for a compaction"),
         }
+        Ok(())
     }
 
     /// Puts a copy that is ready in the place of the file. Called by the writer between commits.
@@ -194,12 +198,16 @@ impl Disk {
     /// # Errors
     /// When it is not sure which of the two files has the name: nothing more may be acknowledged.
     pub(in crate::stream) fn finish_compaction(&self) -> Result<(), Error> {
-        let mut compaction = lock(&self.compaction);
-        let ready = compaction.running.as_ref();
-        let ready = ready.and_then(|(work, _)| lock(&work.outcome).take());
-        let Some(outcome) = ready else {
+        let ready = |compaction: &Compaction| {
+            let outcome = |work: Arc<Work>| lock(&work.outcome).take();
+            compaction.work().and_then(outcome)
+        };
+        let Some(outcome) = ready(&lock(&self.compaction)) else {
             return Ok(());
         };
+        // From here on the database stands still.
+        self.finish_checkpoint()?;
+        let mut compaction = lock(&self.compaction);
         let Some((work, thread)) = compaction.running.take() else {
             return Ok(());
         };

@@ -31,7 +31,7 @@ impl Fault {
             Self::Newer(found) => Error::NewerFormat {
                 path: path.to_path_buf(),
                 found,
-                supported: super::FORMAT,
+                supported: super::FORMAT_WITH_JOURNAL,
             },
             Self::Damage(reason) => corrupt(path, &reason),
             Self::Known(error) => error,

@@ -9,9 +9,13 @@ use redb::{ReadTransaction, ReadableTable};
 use super::super::StreamConfig;
 use super::super::log::Log;
 use super::super::record::{self, BadRecord, Totals};
-use super::FORMAT;
+use super::FORMAT_WITH_JOURNAL;
+use super::checkpoint::WaitingBlock;
 use super::error::Fault;
-use super::rows::{CONFIG_ROW, FORMAT_ROW, HEADS, LIVE, META, Place, Rows, TOTALS_ROW};
+use super::journal::Mark;
+use super::rows::{
+    CONFIG_ROW, FORMAT_ROW, HEADS, JOURNAL_ROW, LIVE, META, Place, Rows, TOTALS_ROW,
+};
 
 /// Format number of a file; an unknown one is an error.
 pub(super) fn format(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u32, Fault> {
@@ -19,7 +23,7 @@ pub(super) fn format(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> 
     let row = row.ok_or_else(|| Fault::damage("it is not a stream file"))?;
     let found = row.value().try_into().map_or(0, u32::from_be_bytes);
     match found {
-        1..=FORMAT => Ok(found),
+        1..=FORMAT_WITH_JOURNAL => Ok(found),
         0 => Err(Fault::damage("its format number is damaged")),
         _ => Err(Fault::Newer(found)),
     }
@@ -81,6 +85,16 @@ pub(super) fn totals(
     Ok(Some(Totals::decode(&row)?))
 }
 
+/// Where the journal lies; none in a file that was closed.
+pub(super) fn mark(read: &ReadTransaction, rows: &Rows) -> Result<Option<Mark>, Fault> {
+    let meta = read.open_table(META)?;
+    let Some(row) = meta.get(JOURNAL_ROW)? else {
+        return Ok(None);
+    };
+    let row = rows.open(Place::Meta, JOURNAL_ROW.as_bytes(), row.value())?;
+    Ok(Some(Mark::decode(&row)?))
+}
+
 /// Rows that are whole and yet too few or too many.
 fn compare(log: &Log, totals: &Totals) -> Result<(), Fault> {
     let found = log.totals();
@@ -93,22 +107,43 @@ fn compare(log: &Log, totals: &Totals) -> Result<(), Fault> {
     )))
 }
 
-/// The records of a block; `None` when it is gone.
+/// The records of a block; `None` when it is gone. Rows that wait come before those stored.
 pub(super) fn records(
     heads: &impl ReadableTable<&'static [u8; 8], &'static [u8]>,
     blocks: &impl ReadableTable<&'static [u8; 8], &'static [u8]>,
     rows: &Rows,
     block: u64,
+    waiting: &WaitingBlock,
 ) -> Result<Option<Bytes>, Fault> {
     let key = &block.to_be_bytes();
-    if let Some(row) = blocks.get(key)? {
-        let row = rows.open(Place::Blocks, key, row.value())?;
-        return Ok(Some(record::decode_data(row)?));
+    match &waiting.data {
+        Some(Some(row)) => return data_records(rows, key, row).map(Some),
+        Some(None) => {}
+        None => {
+            if let Some(row) = blocks.get(key)? {
+                return data_records(rows, key, row.value()).map(Some);
+            }
+        }
     }
-    let Some(row) = heads.get(key)? else {
-        return Ok(None);
-    };
-    let head = rows.open(Place::Heads, key, row.value())?;
+    match &waiting.head {
+        Some(Some(row)) => inline_records(rows, key, row),
+        Some(None) => Ok(None),
+        None => match heads.get(key)? {
+            Some(row) => inline_records(rows, key, row.value()),
+            None => Ok(None),
+        },
+    }
+}
+
+/// The records of a data row.
+fn data_records(rows: &Rows, key: &[u8; 8], row: &[u8]) -> Result<Bytes, Fault> {
+    let row = rows.open(Place::Blocks, key, row)?;
+    Ok(record::decode_data(row)?)
+}
+
+/// The records behind a head, where they lie there.
+fn inline_records(rows: &Rows, key: &[u8; 8], row: &[u8]) -> Result<Option<Bytes>, Fault> {
+    let head = rows.open(Place::Heads, key, row)?;
     let records = record::inline_records(&head)?;
     Ok(records.map(Bytes::copy_from_slice))
 }

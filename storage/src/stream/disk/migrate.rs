@@ -12,10 +12,10 @@ use super::super::record::{BadRecord, Totals};
 use super::FORMAT;
 use super::error::Fault;
 use super::load;
+use super::open::store_key;
 use super::rows::{
     CONFIG_ROW, CONSUMERS, CURSORS, FORMAT_ROW, LIVE, META, Place, Rows, TOTALS_ROW,
 };
-use super::store_key;
 use super::write::put_named;
 
 /// The figures of a stream in the first format: last sequence and its time.
@@ -30,7 +30,7 @@ pub(super) fn bring_forward(database: &Database) -> Result<(), Fault> {
             opened => load::format(&opened?)?,
         }
     };
-    if found == FORMAT {
+    if found >= FORMAT {
         return Ok(());
     }
     let mut write = database.begin_write()?;

@@ -1,11 +1,26 @@
-//! One redb file per stream.
+//! One redb file per stream, and beside it a journal while there is much to write.
 //!
-//! Tables: `meta` (format, key, configuration, totals), `heads`, `blocks` and `live` (keyed by
-//! big-endian sequence, see `record.rs`), `cursors` and `consumers` by name. Around every row lies
-//! a checksum or a seal (`rows.rs`): redb checks its pages in a repair only.
+//! Tables: `meta` (format, key, configuration, totals, place of the journal), `heads`, `blocks` and
+//! `live` (keyed by big-endian sequence, see `record.rs`), `cursors` and `consumers` by name. Around
+//! every row lies a checksum or a seal (`rows.rs`): redb checks its pages in a repair only.
 //!
-//! How commits are made. A commit is on the disk when it is answered, however it was made; the two
-//! ways differ in how a crash within it is noticed.
+//! A commit is on the disk when it is answered, and there are two ways to it:
+//!
+//! - Through the journal (`journal/`): one write and one sync of a file that has its size. The rows
+//!   wait in memory (`checkpoint.rs`) and go into the database many commits at a time, beside further
+//!   commits.
+//! - Straight into the database, with all that waits: commits from [`DIRECT_FROM_BYTES`] on, which
+//!   would be written twice for little; and the first few of a stream that was idle, so that it
+//!   needs no journal for a message an hour.
+//!
+//! Beside commits straight into the database, on two cores that others used too: 1,000 in flight 470 to
+//! 610 thousand messages a second instead of 300 to 360, a lone commit 110 µs of processor time instead
+//! of 220, commits of 10,000 in flight as quick as before.
+//!
+//! A file that was closed has no journal, and the format that earlier versions know. While there is a
+//! journal the format is one higher: a version that does not know journals refuses the file.
+//!
+//! The database's own commits are made in two ways, which differ in how a crash within one is noticed:
 //!
 //! - Below [`LARGE_FROM_BYTES`] in one phase: pages and header, one sync. After a crash redb walks
 //!   the file and takes the newer of two states whose page checksums are right. These checksums are
@@ -14,52 +29,56 @@
 //! - Above it in two phases with quick-repair: two syncs, and the state of the allocator is stored
 //!   with every commit, so that nothing has to be walked. Recovery needs that on the *last* commit,
 //!   whichever it is.
-//!
-//! (figures follow)
 
 mod check;
+mod checkpoint;
+mod commit;
 mod compact;
+mod edits;
 mod error;
+mod journal;
 mod load;
 mod migrate;
+mod open;
 mod rows;
 mod write;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
 };
 
 use crate::Error;
 use crate::data_dir::io_error;
-use crate::key::{KEY_BYTES, MasterKey, UnwrapError, random};
+use crate::key::MasterKey;
 
 use super::check::{Checked, Problem};
-use super::files::{Files, SystemFiles, Watched, WatchedFile};
+use super::files::{Files, SystemFiles, Watched};
 use super::frozen::Frozen;
 use super::log::{Log, Touch};
 use super::record::{self, Block, Totals};
 use super::{Cursor, StreamConfig, lock};
 
-pub(super) use compact::remove_leftover;
+use checkpoint::{Journaled, Waiting, WaitingBlock};
+use commit::{Committing, DIRECT_FROM_BYTES, JOURNAL_FROM_COMMITS};
 use compact::{COMPACT_FROM_BYTES, Compaction};
+use edits::RowSet;
 use error::{Fault, corrupt};
-use rows::{BLOCKS, CONSUMERS, CURSORS, HEADS, KEY_ROW, META, Place, Rows};
+use open::{close_database, guarded, make_tables, open_database, read_key};
+use rows::{BLOCKS, CONSUMERS, CURSORS, HEADS, Place, Rows};
 
-/// Newest file format this version knows. 1 had no checksums outside of blocks.
+pub(super) use compact::remove_leftover;
+pub(super) use journal::{database_of, remove as remove_journal};
+
+/// File format of a file that was closed. 1 had no checksums outside of blocks.
 const FORMAT: u32 = 2;
-/// How the key of a file lies in it.
-const KEY_IN_THE_CLEAR: u8 = 0;
-const KEY_WRAPPED: u8 = 1;
-/// redb's own page cache per stream. Its default is 1 GiB; the tail cache serves recent reads, so
-/// this only has to hold the upper B-tree pages and one commit's dirty pages.
-const CACHE_BYTES: usize = 1024 * 1024;
+/// Newest file format this version knows: that of a file whose last commits are in its journal.
+const FORMAT_WITH_JOURNAL: u32 = 3;
 /// From this file size on every commit is made in two phases with quick-repair.
 const LARGE_FROM_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -94,6 +113,14 @@ pub(crate) struct DiskOptions {
     pub(crate) large_from_bytes: u64,
     /// Smaller files are not compacted.
     pub(crate) compact_from_bytes: u64,
+    /// Commits from this size on go straight into the database.
+    pub(crate) direct_from_bytes: usize,
+    /// Small commits after which there is a journal.
+    pub(crate) journal_from_commits: u32,
+    /// Sizes of the areas of journals, small first.
+    pub(crate) journal_areas: &'static [u64],
+    /// Whether what waits goes into the database beside further commits.
+    pub(crate) checkpoints_beside: bool,
     /// The keys of new files are wrapped by this one.
     pub(crate) key: Option<Arc<MasterKey>>,
 }
@@ -104,6 +131,10 @@ impl Default for DiskOptions {
             files: Arc::new(SystemFiles),
             large_from_bytes: LARGE_FROM_BYTES,
             compact_from_bytes: COMPACT_FROM_BYTES,
+            direct_from_bytes: DIRECT_FROM_BYTES,
+            journal_from_commits: JOURNAL_FROM_COMMITS,
+            journal_areas: &journal::AREA_BYTES,
+            checkpoints_beside: true,
             key: None,
         }
     }
@@ -119,34 +150,65 @@ pub(super) struct Disk {
     database: Mutex<Option<Arc<Database>>>,
     watched: Mutex<Arc<Watched>>,
     compaction: Mutex<Compaction>,
+    committing: Mutex<Committing>,
+    /// Rows that only the journal has.
+    waiting: Arc<Mutex<Waiting>>,
+    /// Whether there is a journal.
+    journaled: AtomicBool,
+    /// Whether a commit failed: nothing is stored any more until the file is reopened.
+    failed: AtomicBool,
+}
+
+/// How a file was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Whether it had not been closed.
+    pub(super) open: bool,
+    /// Why commits are lost that the journal had.
+    pub(super) damage: Option<&'static str>,
 }
 
 impl Disk {
     /// Opens a file, repairing it if it was not closed, and brings it to the present format.
     pub(super) fn open(path: &Path, options: DiskOptions) -> Result<Self, Error> {
-        Ok(Self::open_noting(path, options)?.0)
-    }
-
-    /// The same; says whether the file had been closed.
-    pub(super) fn open_noting(path: &Path, options: DiskOptions) -> Result<(Self, bool), Error> {
         let file = options.files.open(path)?;
-        Self::open_in(path, options, file)
+        let (disk, mut condition) = Self::open_in(path, options, file)?;
+        disk.recover(&mut condition, Tolerance::None)?;
+        remove_journal(&*disk.options.files, path)?;
+        Ok(disk)
     }
 
-    /// Opens a file and writes nothing to it, whatever it needs.
-    pub(super) fn open_frozen(path: &Path, options: DiskOptions) -> Result<(Self, bool), Error> {
+    /// The same for those who look a file through: a damaged journal is told of and given up.
+    pub(super) fn open_to_repair(
+        path: &Path,
+        options: DiskOptions,
+    ) -> Result<(Self, Condition), Error> {
+        let file = options.files.open(path)?;
+        let (disk, mut condition) = Self::open_in(path, options, file)?;
+        disk.recover(&mut condition, Tolerance::Damage)?;
+        remove_journal(&*disk.options.files, path)?;
+        Ok((disk, condition))
+    }
+
+    /// Opens a file and writes nothing to it or beside it, whatever it needs.
+    pub(super) fn open_frozen(
+        path: &Path,
+        options: DiskOptions,
+    ) -> Result<(Self, Condition), Error> {
         if !options.files.exists(path) {
             return Err(io_error(path, std::io::ErrorKind::NotFound.into()));
         }
         let file = Frozen::new(options.files.open(path)?);
-        Self::open_in(path, options, Box::new(file))
+        let (disk, mut condition) = Self::open_in(path, options, Box::new(file))?;
+        disk.recover(&mut condition, Tolerance::Damage)?;
+        Ok((disk, condition))
     }
 
     fn open_in(
         path: &Path,
         options: DiskOptions,
         file: Box<dyn StorageBackend>,
-    ) -> Result<(Self, bool), Error> {
+    ) -> Result<(Self, Condition), Error> {
         let repaired = Arc::new(AtomicBool::new(false));
         let (database, watched) = open_database(path, file, Some(repaired.clone()))?;
         let prepared = guarded(path, "the database can not be read", || {
@@ -156,13 +218,40 @@ impl Disk {
         match prepared {
             Ok(rows) => {
                 let this = Self::new(path, options, rows, database, watched);
-                Ok((this, !repaired.load(Ordering::Relaxed)))
+                let condition = Condition {
+                    open: repaired.load(Ordering::Relaxed),
+                    damage: None,
+                };
+                Ok((this, condition))
             }
             Err(error) => {
                 close_database(path, database);
                 Err(error)
             }
         }
+    }
+
+    /// Brings what only the journal has into the database. The journal's file stays as it is and has
+    /// no meaning any more.
+    fn recover(&self, condition: &mut Condition, tolerance: Tolerance) -> Result<(), Error> {
+        let path = self.path();
+        let Some(mark) = self.read(|read| load::mark(read, &self.rows))? else {
+            return Ok(());
+        };
+        let replayed = journal::replay(&*self.options.files, &path, &mark)?;
+        if let Some(damage) = replayed.damage
+            && tolerance == Tolerance::None
+        {
+            return Err(corrupt(&path, damage));
+        }
+        condition.open = true;
+        condition.damage = replayed.damage;
+        let mut rows = RowSet::default();
+        for edits in replayed.edits {
+            let absorbed = rows.absorb(edits);
+            absorbed.map_err(|error| Fault::from(error).at(&path))?;
+        }
+        self.checkpoint(Journaled::No)?.store(&[&rows])
     }
 
     /// Makes a new file.
@@ -178,7 +267,7 @@ impl Disk {
             make_tables(&database, key.as_deref())
         })?;
         let disk = Self::new(path, options, rows, database, watched);
-        disk.commit(&Changes {
+        disk.commit_first(&Changes {
             config: Some(config.clone()),
             durable: true,
             ..Changes::default()
@@ -201,6 +290,10 @@ impl Disk {
             database: Mutex::new(Some(Arc::new(database))),
             watched: Mutex::new(watched),
             compaction: Mutex::default(),
+            committing: Mutex::default(),
+            waiting: Arc::default(),
+            journaled: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -226,41 +319,19 @@ impl Disk {
         Ok(log)
     }
 
-    /// Makes one commit. After an error the file must be reopened.
-    pub(super) fn commit(&self, changes: &Changes) -> Result<(), Error> {
-        let path = self.path();
-        if let Some(config) = &changes.config {
-            self.compress.store(config.compression, Ordering::Relaxed);
-        }
-        // A copier sees the file and what was noted between two commits only.
-        let work = lock(&self.compaction).work();
-        let mut changed = work.as_ref().map(|work| lock(&work.changed));
-        if let Some(changed) = &mut changed {
-            changed.note(changes, &self.rows);
-        }
-        guarded(&path, "the database can not be written", || {
-            let database = self.database()?;
-            let mut write = database.begin_write()?;
-            if changes.durable {
-                // Quick-repair makes it two phases by itself.
-                let large = self.file_bytes() >= self.options.large_from_bytes;
-                write.set_quick_repair(large);
-            } else {
-                write.set_durability(Durability::None)?;
-            }
-            let compress = self.compress.load(Ordering::Relaxed);
-            write::changes(&write, changes, &self.rows, compress)?;
-            Ok(write.commit()?)
-        })
-        .map_err(|error| self.first_failure(error))
-    }
-
     /// The records of blocks; `None` where one is gone.
     pub(super) fn records(&self, keys: &[u64]) -> Result<Vec<Option<Bytes>>, Error> {
+        // Before the database is looked at: what leaves here meanwhile is there then.
+        let waiting: Vec<WaitingBlock> = {
+            let waiting = lock(&self.waiting);
+            let block = |key: &u64| waiting.block(&key.to_be_bytes());
+            keys.iter().map(block).collect()
+        };
         self.read(|read| {
             let (heads, blocks) = (read.open_table(HEADS)?, read.open_table(BLOCKS)?);
-            let one = |key: &u64| load::records(&heads, &blocks, &self.rows, *key);
-            keys.iter().map(one).collect()
+            let keys = keys.iter().zip(&waiting);
+            keys.map(|(key, waiting)| load::records(&heads, &blocks, &self.rows, *key, waiting))
+                .collect()
         })
     }
 
@@ -276,13 +347,21 @@ impl Disk {
 
     /// One cursor.
     pub(super) fn cursor(&self, name: &str) -> Result<Option<Cursor>, Error> {
+        let key = self.rows.name_key(name);
+        let waiting = lock(&self.waiting).one_named(Place::Cursors, &key);
         self.read(|read| {
-            let table = read.open_table(CURSORS)?;
-            let key = self.rows.name_key(name);
-            let Some(row) = table.get(&key[..])? else {
+            let row = match waiting {
+                Some(row) => row,
+                None => {
+                    let table = read.open_table(CURSORS)?;
+                    let row = table.get(&key[..])?;
+                    row.map(|row| Bytes::copy_from_slice(row.value()))
+                }
+            };
+            let Some(row) = row else {
                 return Ok(None);
             };
-            let (_, cursor) = load::named(&self.rows, Place::Cursors, &key, row.value())?;
+            let (_, cursor) = load::named(&self.rows, Place::Cursors, &key, &row)?;
             Ok(Some(record::decode_cursor(&cursor)?))
         })
     }
@@ -294,12 +373,24 @@ impl Disk {
 
     /// Opens the file for writing again.
     pub(super) fn thaw(&self) -> Result<(), Error> {
-        self.reopen(|backend| backend)
+        self.reopen(|backend| backend)?;
+        remove_journal(&*self.options.files, &self.path())
     }
 
-    /// Closes the file, leaving it in a state that opens without repair.
+    /// Closes the file, leaving it in a state that opens without repair and without a journal.
     pub(super) fn close(&self) {
         self.stop_compaction();
+        // After a failure the journal is what is sure.
+        if !self.failed.load(Ordering::Acquire)
+            && let Err(error) = self.give_journal_back()
+        {
+            tracing::warn!(%error, "the journal of a stream is kept for the next start");
+        }
+        self.close_as_it_is();
+    }
+
+    fn close_as_it_is(&self) {
+        self.abandon_journal();
         let database = lock(&self.database).take();
         close_database(&self.path(), database);
     }
@@ -367,13 +458,22 @@ impl Disk {
         place: Place,
         decode: impl Fn(&[u8]) -> Result<T, record::BadRecord>,
     ) -> Result<Vec<(String, T)>, Error> {
+        let waiting: BTreeMap<_, _> = lock(&self.waiting).named(place).into_iter().collect();
         self.read(|read| {
             let table = read.open_table(table)?;
             let mut found = Vec::new();
             for row in table.iter()? {
                 let (key, row) = row?;
-                let (name, body) = load::named(&self.rows, place, key.value(), row.value())?;
-                found.push((name, decode(&body)?));
+                if !waiting.contains_key(key.value()) {
+                    let (name, body) = load::named(&self.rows, place, key.value(), row.value())?;
+                    found.push((name, decode(&body)?));
+                }
+            }
+            for (key, row) in &waiting {
+                if let Some(row) = row {
+                    let (name, body) = load::named(&self.rows, place, key, row)?;
+                    found.push((name, decode(&body)?));
+                }
             }
             Ok(found)
         })
@@ -392,12 +492,15 @@ impl Disk {
         wrap: impl FnOnce(Box<dyn StorageBackend>) -> Box<dyn StorageBackend>,
     ) -> Result<(), Error> {
         // Dropped first: the old handle holds the file's lock.
-        self.close();
+        self.stop_compaction();
+        self.close_as_it_is();
         let path = self.path();
         let file = wrap(self.options.files.open(&path)?);
         let (database, watched) = open_database(&path, file, None)?;
         *lock(&self.database) = Some(Arc::new(database));
         *lock(&self.watched) = watched;
+        self.recover(&mut Condition::default(), Tolerance::None)?;
+        self.failed.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -415,6 +518,24 @@ impl Disk {
     }
 }
 
+/// Reads an area of a journal whatever is in it, and its edits whatever they are.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz_journal(generation: u64, area: &[u8]) {
+    let mut rows = RowSet::default();
+    for edits in journal::fuzz_area(generation, area) {
+        let _ = rows.absorb(edits);
+    }
+    let _ = rows.absorb(Bytes::copy_from_slice(area));
+}
+
+/// What opening a file puts up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tolerance {
+    None,
+    /// Records of the journal that are lost.
+    Damage,
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         self.close();
@@ -424,106 +545,5 @@ impl Drop for Disk {
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Disk({})", self.path().display())
-    }
-}
-
-/// Does something with the database of a file. redb may panic on pages it would never write; that
-/// is a damaged file, not our bug.
-fn guarded<T>(
-    path: &Path,
-    panicked: &str,
-    work: impl FnOnce() -> Result<T, Fault>,
-) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|fault| fault.at(path)),
-        Err(_) => Err(corrupt(path, panicked)),
-    }
-}
-
-/// redb writes when it closes, and may panic as well as at any other time.
-fn close_database<T>(path: &Path, database: T) {
-    let closed = guarded(path, "the database did not close", || {
-        drop(database);
-        Ok(())
-    });
-    if let Err(error) = closed {
-        tracing::warn!(%error, "a stream file was not closed cleanly");
-    }
-}
-
-fn open_database(
-    path: &Path,
-    file: Box<dyn StorageBackend>,
-    repaired: Option<Arc<AtomicBool>>,
-) -> Result<(Database, Arc<Watched>), Error> {
-    let (file, watched) = WatchedFile::new(file);
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    if let Some(repaired) = repaired {
-        builder.set_repair_callback(move |_| repaired.store(true, Ordering::Relaxed));
-    }
-    let database = guarded(path, "the database can not be opened", || {
-        Ok(builder.create_with_backend(file)?)
-    })?;
-    Ok((database, watched))
-}
-
-/// The tables of a new file, and its key.
-fn make_tables(database: &Database, master: Option<&MasterKey>) -> Result<Rows, Fault> {
-    let mut write = database.begin_write()?;
-    write.set_two_phase_commit(true);
-    let key: [u8; KEY_BYTES] = random();
-    store_key(&write, &key, master)?;
-    for table in [HEADS, BLOCKS, rows::LIVE] {
-        write.open_table(table)?;
-    }
-    for table in [CURSORS, CONSUMERS] {
-        write.open_table(table)?;
-    }
-    write.commit()?;
-    Ok(Rows::new(&key, false))
-}
-
-/// Stores the key of a file, wrapped where there is something to wrap it with.
-fn store_key(
-    write: &WriteTransaction,
-    key: &[u8; KEY_BYTES],
-    master: Option<&MasterKey>,
-) -> Result<(), Fault> {
-    let body = match master {
-        None => [&[KEY_IN_THE_CLEAR], &key[..]].concat(),
-        Some(master) => [&[KEY_WRAPPED], &master.wrap(key)[..]].concat(),
-    };
-    let mut meta = write.open_table(META)?;
-    meta.insert(KEY_ROW, &rows::checked(&body)[..])?;
-    Ok(())
-}
-
-/// How the rows of a file are to be read.
-fn read_key(database: &Database, path: &Path, master: Option<&MasterKey>) -> Result<Rows, Fault> {
-    let read = database.begin_read()?;
-    let meta = match read.open_table(META) {
-        Err(redb::TableError::TableDoesNotExist(_)) => {
-            return Err(Fault::damage("it is not a stream file"));
-        }
-        opened => opened?,
-    };
-    let damaged = || Fault::damage("its key is damaged");
-    let row = meta.get(KEY_ROW)?.ok_or_else(damaged)?;
-    let (kind, key) = rows::open_checked(row.value())?
-        .split_first()
-        .ok_or_else(damaged)?;
-    if *kind == KEY_IN_THE_CLEAR {
-        let key = key.try_into().map_err(|_| damaged())?;
-        return Ok(Rows::new(key, true));
-    }
-    let path = path.to_path_buf();
-    let Some(master) = master else {
-        return Err(Error::KeyMissing { path }.into());
-    };
-    match master.unwrap(key) {
-        Ok(key) => Ok(Rows::new(&key, false)),
-        Err(UnwrapError::OtherKey) => Err(Error::KeyDiffers { path }.into()),
-        Err(UnwrapError::Damaged) => Err(damaged()),
     }
 }

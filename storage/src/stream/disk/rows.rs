@@ -52,6 +52,8 @@ pub(super) const FORMAT_ROW: &str = "format";
 pub(super) const KEY_ROW: &str = "key";
 pub(super) const CONFIG_ROW: &str = "config";
 pub(super) const TOTALS_ROW: &str = "totals";
+/// Where the journal lies; there while there is one.
+pub(super) const JOURNAL_ROW: &str = "journal";
 
 const FIRST_FORMAT: u8 = 1;
 const SEALED: u8 = 2;
@@ -176,7 +178,8 @@ impl Rows {
         Ok(body)
     }
 
-    fn write(
+    /// Seals a row into its place; its body is given in parts.
+    pub(super) fn write(
         &self,
         place: Place,
         key: &[u8],
@@ -215,7 +218,8 @@ pub(super) fn open_checked(row: &[u8]) -> Result<&[u8], BadRecord> {
     }
 }
 
-fn sealed_len(parts: &[&[u8]]) -> usize {
+/// Length of a row with this body.
+pub(super) fn sealed_len(parts: &[&[u8]]) -> usize {
     START_BYTES + TAG_BYTES + parts.iter().map(|part| part.len()).sum::<usize>()
 }
 

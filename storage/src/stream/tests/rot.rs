@@ -243,6 +243,7 @@ async fn a_compressed_stream_takes_less_room() {
         }
         let mut other = (*stream.config()).clone();
         other.compression = !compression;
+        stream.inner.ask(Job::Rest).await.unwrap();
         sizes.push(stream.file_bytes());
         stream.update(other).await.unwrap();
         stream.append(text("a", "after")).await.unwrap();

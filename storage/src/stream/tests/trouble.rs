@@ -200,18 +200,19 @@ async fn a_file_of_a_newer_version_is_refused() {
         reopened(&disk, &clock).await,
         Err(Error::NewerFormat {
             found: 99,
-            supported: 2,
+            supported: 3,
             ..
         })
     ));
 }
 
 /// A stream of 4 MB of which nearly everything is deleted, on a store that compacts.
-async fn sparse(disk: &FaultDisk) -> Stream {
+async fn sparse(disk: &FaultDisk, direct_from_bytes: usize) -> Stream {
     let options = StoreOptions {
         disk: DiskOptions {
             files: Arc::new(disk.clone()),
             compact_from_bytes: 1024 * 1024,
+            direct_from_bytes,
             ..DiskOptions::default()
         },
         ..options(&HandClock::new())
@@ -225,6 +226,7 @@ async fn sparse(disk: &FaultDisk) -> Stream {
     stream.append(text("kept", "kept")).await.unwrap();
     let worker = Bytes::from_static(b"worker");
     stream.save_consumer("worker", worker).await.unwrap();
+    stream.inner.ask(Job::Rest).await.unwrap();
     let purge = Purge {
         filter: SubjectPattern::parse("a"),
         keep: Some(3),
@@ -236,8 +238,14 @@ async fn sparse(disk: &FaultDisk) -> Stream {
 
 #[tokio::test]
 async fn a_file_of_which_most_is_deleted_shrinks_while_appends_go_on() {
+    for direct_from_bytes in [0, usize::MAX] {
+        shrinks(direct_from_bytes).await;
+    }
+}
+
+async fn shrinks(direct_from_bytes: usize) {
     let disk = FaultDisk::default();
-    let stream = sparse(&disk).await;
+    let stream = sparse(&disk, direct_from_bytes).await;
     let before = stream.file_bytes();
     assert!(before > 4_000_000, "{before}");
     let mut appended = 0_u64;
@@ -269,7 +277,7 @@ async fn a_file_of_which_most_is_deleted_shrinks_while_appends_go_on() {
 async fn a_compaction_that_finds_no_room_or_is_cut_short_leaves_the_file_as_it_is() {
     for room in [0, 20, 40, 100] {
         let disk = FaultDisk::default();
-        let stream = sparse(&disk).await;
+        let stream = sparse(&disk, 0).await;
         disk.set_room(Some(room));
         // Pages that the file has already are no new room.
         for _ in 0..20 {

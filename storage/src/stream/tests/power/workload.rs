@@ -50,6 +50,10 @@ impl Derive for OneLonger {
 pub(super) struct Layout {
     large_from_bytes: u64,
     compact_from_bytes: u64,
+    direct_from_bytes: usize,
+    journal_from_commits: u32,
+    journal_areas: &'static [u64],
+    checkpoints_beside: bool,
     key: Option<Arc<MasterKey>>,
 }
 
@@ -58,6 +62,11 @@ impl Default for Layout {
         Self {
             large_from_bytes: u64::MAX,
             compact_from_bytes: u64::MAX,
+            direct_from_bytes: 64 * 1024,
+            journal_from_commits: 1,
+            // Full after a few commits, so that they take turns.
+            journal_areas: &[32 * 1024, 128 * 1024],
+            checkpoints_beside: false,
             key: None,
         }
     }
@@ -69,6 +78,10 @@ impl Layout {
         Self {
             large_from_bytes: 0,
             compact_from_bytes: 0,
+            direct_from_bytes: 8 * 1024,
+            journal_from_commits: 3,
+            journal_areas: &[16 * 1024],
+            checkpoints_beside: true,
             key: Some(Arc::new(MasterKey::from_bytes([3; 32]))),
         }
     }
@@ -78,6 +91,10 @@ impl Layout {
             files: Arc::new(disk.clone()),
             large_from_bytes: self.large_from_bytes,
             compact_from_bytes: self.compact_from_bytes,
+            direct_from_bytes: self.direct_from_bytes,
+            journal_from_commits: self.journal_from_commits,
+            journal_areas: self.journal_areas,
+            checkpoints_beside: self.checkpoints_beside,
             key: self.key.clone(),
         }
     }
@@ -488,6 +505,10 @@ impl Workload {
         let layout = Layout {
             large_from_bytes: [0, 1024 * 1024, u64::MAX][(random(shared) % 3) as usize],
             compact_from_bytes: [0, u64::MAX][(random(shared) % 2) as usize],
+            direct_from_bytes: [0, 8 * 1024, usize::MAX][(random(shared) % 3) as usize],
+            journal_from_commits: [1, 3][(random(shared) % 2) as usize],
+            journal_areas: [&[8192][..], &[32 * 1024, 128 * 1024]][(random(shared) % 2) as usize],
+            checkpoints_beside: random(shared).is_multiple_of(2),
             key: Some(key).filter(|_| random(shared).is_multiple_of(2)),
         };
         let mut workload = Self {
