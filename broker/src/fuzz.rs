@@ -19,6 +19,9 @@ use crate::jetstream::publish::schedule::expression::Expression;
 use crate::jetstream::{ConsumerConfig, ConsumerLimits, JetStreamLimits, StreamConfig};
 use crate::jwt::claims::{AccountClaims, UserClaims};
 use crate::jwt::{self, Claims, Grant, KeyKind, KeyPair, PublicKey};
+use crate::leaf::proto::op::{LeafMessage, LeafOp};
+use crate::leaf::proto::parse::{LeafProgress, parse as parse_leaf};
+use crate::leaf::proto::reply::split as split_reply;
 use crate::proto::headers::{BlockEdit, Headers, raw_value, strip_reserved, without_status};
 use crate::proto::parse::{ParseLimits, Progress, parse};
 use crate::subject::Subject;
@@ -63,6 +66,61 @@ fn operations(stream: &[u8], piece: usize) -> Vec<String> {
         }
     }
     seen
+}
+
+/// Another server's bytes on a leaf link: as [`protocol`], and a reply subject comes apart without losing anything.
+pub fn leaf(bytes: &[u8]) {
+    let Some((piece, stream)) = bytes.split_first() else {
+        return;
+    };
+    let whole = leaf_operations(stream, stream.len().max(1));
+    assert_eq!(leaf_operations(stream, usize::from(*piece % 16) + 1), whole);
+}
+
+/// Every operation of a link's stream, and the error that ends it.
+fn leaf_operations(stream: &[u8], piece: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut buffer = Vec::new();
+    for bytes in stream.chunks(piece) {
+        buffer.extend_from_slice(bytes);
+        loop {
+            match parse_leaf(&buffer, &LIMITS) {
+                Ok(LeafProgress::Op(op, len)) => {
+                    if let LeafOp::Message(message) = &op {
+                        check_leaf_message(message);
+                    }
+                    seen.push(format!("{op:?}"));
+                    buffer.drain(..len);
+                }
+                Ok(LeafProgress::More(needed)) => {
+                    assert!(needed > buffer.len(), "what is there was not enough");
+                    break;
+                }
+                // Which of several mistakes is seen first may depend on how much has come.
+                Err(_) => {
+                    seen.push("closed".to_owned());
+                    return seen;
+                }
+            }
+        }
+    }
+    seen
+}
+
+fn check_leaf_message(message: &LeafMessage<'_>) {
+    assert!(message.header_len <= message.body.len());
+    assert!(
+        message
+            .queues
+            .iter()
+            .all(|name| message.queues.contains(name))
+    );
+    let (reply, shown) = split_reply(message.reply);
+    let shown_len = shown.map_or(0, |shown| shown.len() + 1);
+    assert!(message.reply.starts_with(reply));
+    // An `@` with nothing behind it is dropped.
+    let rest = message.reply.len() - reply.len() - shown_len;
+    assert!(rest <= 1 && (rest == 0 || message.reply.ends_with(b"@")));
 }
 
 /// A header block: no name that only the broker may set survives, and what is written reads back.
@@ -229,6 +287,7 @@ mod tests {
         #[test]
         fn anything_may_arrive(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             super::protocol(&bytes);
+            super::leaf(&bytes);
             super::headers(&bytes);
             super::request(&bytes);
             super::consumer_request(&bytes);
@@ -288,6 +347,13 @@ mod tests {
             super::headers(block.as_bytes());
             super::request(json.as_bytes());
             super::transform(lines.as_bytes());
+        }
+
+        #[test]
+        fn almost_right_on_a_link(
+            stream in "[\\x00-\\xff]((LS[+-] [a.*>]{1,4}( q( [0-9]{1,3})?)?|PING|-ERR '[a-z]{0,3}'|LMSG a( [|+])?( \\$JS\\.ACK\\.a\\.b\\.1\\.1\\.1\\.1\\.0@[a-z.]{0,3}| r)?( q)? 2\r\nhi|HMSG a r [0-3] 3\r\nHhi)\r\n){0,6}",
+        ) {
+            super::leaf(stream.as_bytes());
         }
 
         #[test]

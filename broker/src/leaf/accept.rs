@@ -57,6 +57,12 @@ pub(crate) struct Port {
     tls: Option<Tls>,
 }
 
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").finish_non_exhaustive()
+    }
+}
+
 impl Port {
     /// Makes a port of its configuration; `addr` is the address taken.
     ///
@@ -207,7 +213,8 @@ async fn serve(
     let Some(tls) = port.tls.as_ref().map(Tls::current) else {
         let (read, write) = socket.into_split();
         let (input, output) = (TcpInput(read), TcpOutput(write));
-        return welcome(server, port, connection, (input, output), None, place).await;
+        let before = Before::silent(None);
+        return welcome(server, port, connection, (input, output), before, place).await;
     };
     let nonce = nonce();
     let shaken = timeout(
@@ -224,14 +231,26 @@ async fn serve(
     };
     let (read, write) = tokio::io::split(stream);
     let streams = (StreamInput(read), StreamOutput::new(write));
-    let secured = Secured { nonce, session };
-    welcome(server, port, connection, streams, Some(secured), place).await;
+    let before = Before {
+        nonce: Some(nonce),
+        tls: Some(session),
+    };
+    welcome(server, port, connection, streams, before, place).await;
 }
 
-/// What was said before [`welcome`].
-pub(crate) struct Secured {
-    nonce: String,
-    session: Arc<TlsSession>,
+/// What happened on a stream before [`welcome`].
+pub(crate) struct Before {
+    /// INFO was said, with this nonce.
+    nonce: Option<String>,
+    /// Hands were shaken.
+    tls: Option<Arc<TlsSession>>,
+}
+
+impl Before {
+    /// Nothing was said yet, behind a TLS handshake or without one.
+    pub(crate) fn silent(tls: Option<Arc<TlsSession>>) -> Self {
+        Self { nonce: None, tls }
+    }
 }
 
 /// Says INFO, unless the handshake comes first, and shakes hands.
@@ -262,25 +281,23 @@ async fn secure(
     Ok((stream, session))
 }
 
-/// Serves a leaf on a stream that nothing has been said on yet, except what `secured` tells.
+/// Serves a leaf on a stream that is ready for it; `place` is given back at the end.
 pub(crate) async fn welcome(
     server: Arc<Shared>,
     port: Arc<Port>,
     connection: Arc<Connection>,
     (mut input, output): (impl Input, impl Output),
-    secured: Option<Secured>,
-    place: Place,
+    before: Before,
+    place: impl Send,
 ) {
     input.attach(&connection);
-    let (nonce, tls) = match secured {
-        Some(Secured { nonce, session }) => (nonce, Some(session)),
-        None => {
-            let nonce = nonce();
-            let info = port.info(&server, &connection, Some(nonce.clone()));
-            connection.push(|out| write_info(&info, out));
-            (nonce, None)
-        }
-    };
+    let tls = before.tls;
+    let nonce = before.nonce.unwrap_or_else(|| {
+        let nonce = nonce();
+        let info = port.info(&server, &connection, Some(nonce.clone()));
+        connection.push(|out| write_info(&info, out));
+        nonce
+    });
     let writing = writer::run(connection.clone(), output, port.write_deadline);
     server.tasks.spawn(writing);
     let mut session = LeafSession::accepted(server.clone(), connection.clone());

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
 
+use super::accept::Port;
 use super::link::Link;
 use crate::monitor::CloseReason;
 
@@ -16,6 +17,8 @@ pub(crate) struct Leaves {
     up: Mutex<HashMap<u64, Arc<Link>>>,
     /// Connections on the port of the leaves, up or not.
     accepted_len: AtomicUsize,
+    /// What holds for leaves that come in.
+    port: OnceLock<Arc<Port>>,
 }
 
 /// Holds a place among the connections of the port.
@@ -34,6 +37,16 @@ impl Leaves {
         let place = Place(self.clone());
         let before = self.accepted_len.fetch_add(1, Ordering::AcqRel);
         (before < max).then_some(place)
+    }
+
+    /// Leaves may come in, over WebSocket too. The first port stays.
+    pub(crate) fn open(&self, port: &Arc<Port>) {
+        let _ = self.port.set(port.clone());
+    }
+
+    /// What holds for leaves that come in, if any may.
+    pub(crate) fn port(&self) -> Option<Arc<Port>> {
+        self.port.get().cloned()
     }
 
     /// Notes a link that came in and returns one of the same server between the same accounts, which it takes the place of.

@@ -35,6 +35,7 @@ impl Server {
             let listener = TcpListener::bind(listen.addr).await.map_err(failed)?;
             let addr = listener.local_addr().map_err(failed)?;
             let port = Arc::new(Port::new(shared, config, listen, addr)?);
+            shared.leaves.open(&port);
             let accepting = accept::accept(shared.clone(), port, listener);
             shared.tasks.spawn(accepting);
             listening = Some(addr);

@@ -3,7 +3,8 @@
 //! [`Api`] is the sink of those subjects in one account. Most requests wait in a bounded queue for the account's one task,
 //! so they are done in the order they came. What is part of the flow of messages (direct gets, pulls) takes no part in
 //! that: it goes straight to its stream or consumer when the publisher's batch ends, and where there is none the
-//! requester hears that nobody responds.
+//! requester hears that nobody responds. `$JS.<domain>.API.$KV.>` and `.$OBJ.>` are no requests but keys and objects under
+//! the name of the domain, as clients beyond a leaf link publish them.
 
 mod account;
 pub(crate) mod audit;
@@ -33,6 +34,7 @@ use crate::account::Account;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::proto::headers::raw_value;
 use crate::proto::info::API_LEVEL;
+use crate::router::Router;
 use crate::session::connection::Connection;
 
 /// The subjects of the API begin with this.
@@ -63,6 +65,8 @@ pub(crate) enum Target {
     Api(Arc<Api>),
     /// A stream that gives its messages away.
     Direct(DirectGet),
+    /// No request: data under the name of the domain, for the account where it is itself.
+    Data(Arc<Account>),
     /// Nobody, and nobody says so: the API has no such call.
     Nobody,
 }
@@ -77,10 +81,28 @@ pub(crate) fn dispatch(requests: &mut Requests) {
         match target {
             Target::Api(api) => api.push(request),
             Target::Direct(get) => begun.start(get, request),
+            Target::Data(account) => publish_data(account, &request),
             Target::Nobody => {}
         }
     }
     begun.finish();
+}
+
+/// Publishes what came under the name of the domain as if it had come without. The router is made for it: the one that
+/// hands this over may be anybody's.
+fn publish_data(account: Arc<Account>, request: &Request) {
+    if let Some(subject) = data_subject(&request.subject) {
+        let mut router = Router::new(account);
+        router.publish(subject, &request.reply, &request.headers, &request.payload);
+    }
+}
+
+/// What follows `$JS.<domain>.API.` where it is a key or a part of an object.
+fn data_subject(subject: &[u8]) -> Option<&[u8]> {
+    let rest = subject.strip_prefix(b"$JS.")?;
+    let domain_len = rest.iter().position(|byte| *byte == b'.')?;
+    let data = rest[domain_len..].strip_prefix(b".API.")?;
+    (data.starts_with(b"$KV.") || data.starts_with(b"$OBJ.")).then_some(data)
 }
 
 /// The API of one account. It is there whether or not JetStream is enabled for the account.
@@ -171,6 +193,10 @@ impl Api {
         let Some(call) = self.call_of(subject) else {
             return Some(Target::Nobody);
         };
+        if let Some(data) = data_subject(subject) {
+            let is_wanted = self.account.has_interest(data, None);
+            return is_wanted.then(|| Target::Data(self.account.clone()));
+        }
         if let Some(rest) = call.strip_prefix("DIRECT.GET") {
             return self.direct_get(rest.strip_prefix('.')?);
         }

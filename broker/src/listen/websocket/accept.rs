@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::upgrade::{Upgrade, Upgrader};
-use super::{Arrival, Streams, start};
+use super::{Arrival, Streams, start, start_leaf};
 use crate::error::Error;
 use crate::limits::{READ_BUFFER_BYTES_MIN, REFUSALS_MAX, UPGRADE_HEAD_BYTES_MAX};
 use crate::listen::config::WebSocketConfig;
@@ -148,7 +148,8 @@ impl Acceptor {
         }
         let said = say(&mut streams.output, upgrade.response.as_bytes()).await;
         said.map_err(|_| CloseReason::WriteError)?;
-        if upgrade.is_leaf {
+        let leaf_port = arrived.server.leaves.port().filter(|_| upgrade.is_leaf);
+        if upgrade.is_leaf && leaf_port.is_none() {
             streams.output.shutdown().await;
             return Err(CloseReason::ProtocolViolation);
         }
@@ -165,7 +166,10 @@ impl Acceptor {
             place: arrived.place,
             tls,
         };
-        start(&arrived.server, streams, arrival);
+        match leaf_port {
+            Some(port) => start_leaf(&arrived.server, port, streams, arrival),
+            None => start(&arrived.server, streams, arrival),
+        }
         Ok(())
     }
 

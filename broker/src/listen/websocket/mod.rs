@@ -34,6 +34,7 @@ use super::places::{NoPlace, Place};
 use super::tcp;
 use super::tls::peer::TlsSession;
 use crate::auth::ConnectionKind;
+use crate::leaf::accept::{self as leaf_accept, Before, Port};
 use crate::monitor::CloseReason;
 use crate::proto::encode;
 use crate::server::Shared;
@@ -204,4 +205,41 @@ pub(crate) fn start<I: Input + 'static, O: Output>(
     );
     let session = Session::new(server.clone(), connection);
     tcp::start(session, input, output, BytesMut::new());
+}
+
+/// Makes a leaf link of an upgraded connection. One that has no place is closed: it comes again by itself.
+pub(crate) fn start_leaf<I: Input + 'static, O: Output>(
+    server: &Arc<Shared>,
+    port: Arc<Port>,
+    streams: Streams<I, O>,
+    arrival: Arrival,
+) {
+    let Ok(place) = arrival.place else { return };
+    let control = Arc::new(Control::default());
+    let output = WebSocketOutput::new(streams.output, control.clone(), arrival.info.style());
+    let kind = ConnectionKind::LeafnodeWebSocket;
+    let connection = server.stranger(kind, arrival.listener, arrival.info.peer);
+    if let Some(client) = arrival.client {
+        connection.is_behind_proxy(client);
+    }
+    let mut carrier = streams.input;
+    carrier.attach(&connection);
+    let decoder = Decoder::new(arrival.info.agreed);
+    let input = WebSocketInput::new(
+        carrier,
+        streams.received,
+        decoder,
+        control,
+        connection.clone(),
+    );
+    let before = Before::silent(arrival.tls);
+    let serving = leaf_accept::welcome(
+        server.clone(),
+        port,
+        connection,
+        (input, output),
+        before,
+        place,
+    );
+    server.tasks.spawn(serving);
 }
