@@ -118,6 +118,12 @@ pub enum AccountsError {
         /// Why.
         reason: String,
     },
+    /// Measurements of a service.
+    #[error("latency of the exported service {subject:?} is not measured here")]
+    Latency {
+        /// What is exported.
+        subject: String,
+    },
     /// A private export names an account that is not there.
     #[error("account {account:?} not defined for the export of {subject:?}")]
     UnknownImporter {

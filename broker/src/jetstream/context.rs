@@ -1,6 +1,6 @@
 //! What the JetStream parts of one server share: who the server is, its limits, and where tasks belong.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use storage::stream::StorageKind;
 use tokio::runtime::Handle;
@@ -14,6 +14,7 @@ use super::limits::JetStreamLimits;
 use super::outbox::Outbox;
 use super::registry::AccountStreams;
 use crate::account::Account;
+use crate::accounts::AccountJetStream;
 use crate::monitor::Counters;
 
 /// How JetStream behaves; the defaults are nats-server's.
@@ -63,6 +64,8 @@ pub(crate) struct AccountContext {
     /// Where tasks run that are started by a publisher outside of it.
     pub(crate) runtime: Handle,
     streams: Weak<AccountStreams>,
+    /// The smaller of the server's and the account's.
+    limits: RwLock<Arc<JetStreamLimits>>,
 }
 
 impl AccountContext {
@@ -81,12 +84,25 @@ impl AccountContext {
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             runtime: Handle::current(),
             streams,
+            limits: RwLock::new(Arc::new(server.config.limits.clone())),
         })
+    }
+
+    /// What the account may use.
+    pub(crate) fn limits(&self) -> Arc<JetStreamLimits> {
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        limits.clone()
+    }
+
+    /// What the account may use from now on, within the server's limits.
+    pub(crate) fn set_limits(&self, own: &AccountJetStream) {
+        let limits = self.server.config.limits.within(own);
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     /// Whether the streams of the account may take more on this kind of storage. Costs nothing where there is no limit.
     pub(crate) fn has_room(&self, storage: StorageKind) -> bool {
-        let limits = &self.server.config.limits;
+        let limits = self.limits();
         let max = match storage {
             StorageKind::Disk => limits.storage_bytes_max,
             StorageKind::Memory => limits.memory_bytes_max,

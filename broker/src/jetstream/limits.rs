@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::accounts::AccountJetStream;
+
 /// Caps of JetStream that an operator may set: each for one account, unless it says otherwise. `None` is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JetStreamLimits {
@@ -49,6 +51,35 @@ impl Default for JetStreamLimits {
             requests_max: 10_000,
             request_bytes_max: 32 << 20,
             direct_gets_max: 10_000,
+        }
+    }
+}
+
+impl JetStreamLimits {
+    /// These limits, where an account has smaller ones.
+    pub(crate) fn within(&self, own: &AccountJetStream) -> Self {
+        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            }
+        }
+        Self {
+            memory_bytes_max: least(self.memory_bytes_max, own.memory_bytes_max),
+            storage_bytes_max: least(self.storage_bytes_max, own.storage_bytes_max),
+            streams_max: least(self.streams_max, own.streams_max),
+            consumers_max: least(self.consumers_max, own.consumers_max),
+            ack_pending_max: least(self.ack_pending_max, own.ack_pending_max),
+            memory_stream_bytes_max: least(
+                self.memory_stream_bytes_max,
+                own.memory_stream_bytes_max,
+            ),
+            storage_stream_bytes_max: least(
+                self.storage_stream_bytes_max,
+                own.storage_stream_bytes_max,
+            ),
+            bytes_max_required: self.bytes_max_required || own.bytes_max_required,
+            ..self.clone()
         }
     }
 }

@@ -239,8 +239,9 @@ impl AccountStreams {
         &self.context.account.name
     }
 
-    pub(crate) fn limits(&self) -> &JetStreamLimits {
-        &self.context.server.config.limits
+    /// What the account may use.
+    pub(crate) fn limits(&self) -> Arc<JetStreamLimits> {
+        self.context.limits()
     }
 
     async fn open_all(&self) -> Result<(), StreamError> {
@@ -330,7 +331,7 @@ impl AccountStreams {
         pedantic: bool,
     ) -> Result<StreamConfig, ApiError> {
         let checks = Checks {
-            limits: self.limits(),
+            limits: &self.limits(),
             pedantic,
             find: &|name| self.find(name).map(|stream| stream.config()),
         };

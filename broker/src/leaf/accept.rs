@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -408,7 +409,16 @@ impl Accepting {
             () = server.stop.cancelled() => return Err(CloseReason::ServerShutdown),
         };
         match answer {
-            Ok(Ok(identity)) => Ok(identity),
+            Ok(Ok(identity)) => {
+                let account = server.account(&identity.account);
+                let links = account.stats.leafs.load(Ordering::Relaxed);
+                let max = account.limits().leafnodes_max;
+                if max.is_some_and(|max| links >= max) {
+                    session.error(ProtocolError::AccountConnectionsExceeded);
+                    return Err(CloseReason::MaximumAccountConnectionsExceeded);
+                }
+                Ok(identity)
+            }
             Ok(Err(error)) => {
                 tracing::debug!(link = connection.id, reason = %error.reason, "leaf refused");
                 session.error(ProtocolError::AuthorizationViolation);

@@ -330,7 +330,7 @@ impl JszAccount {
         options: &JszOptions,
     ) -> Self {
         let usage = streams.usage();
-        let limits: &JetStreamLimits = streams.limits();
+        let limits: &JetStreamLimits = &streams.limits();
         let name = streams.account_name().to_owned();
         let mut account = Self {
             id: name.clone(),

@@ -35,8 +35,11 @@ impl Server {
             self.open_streams(GLOBAL_ACCOUNT).await?;
         }
         for account in &config.accounts {
-            if account.jetstream.is_some() {
+            if let Some(limits) = &account.jetstream {
                 self.open_streams(&account.name).await?;
+                if let Some(streams) = self.shared.streams.find(&account.name) {
+                    streams.context().set_limits(limits);
+                }
             }
         }
         Ok(())

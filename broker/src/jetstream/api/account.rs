@@ -74,7 +74,7 @@ pub(super) fn info(asked: Asked<'_>) -> Answer {
         reserved_storage: usage.storage_reserved,
         streams: usage.streams,
         consumers: usage.consumers,
-        limits: Limits::from(&asked.context.config.limits),
+        limits: Limits::from(&*asked.streams.limits()),
         domain: asked.context.config.domain.as_deref(),
         api: Api {
             level: API_LEVEL,

@@ -211,7 +211,7 @@ async fn create(asked: Asked<'_>, stream: &str, form: Form<'_>) -> Result<Create
     let name = settle_name(&mut config, form)?;
     let handle = asked.stream(stream)?;
     let of_stream = handle.config();
-    let limits = &asked.context.config.limits;
+    let limits = asked.streams.limits();
     let caps = Caps {
         ack_pending_max: limits.ack_pending_max,
         request_batch_max: limits.request_batch_max.map(|max| max as u64),

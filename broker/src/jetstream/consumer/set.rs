@@ -267,7 +267,7 @@ impl Consumers {
         let of_stream = usize::try_from(stream.max_consumers)
             .ok()
             .filter(|max| *max > 0);
-        let of_server = self.inner.context.server.config.limits.consumers_max;
+        let of_server = self.inner.context.limits().consumers_max;
         let is_internal = config.direct || config.sourcing;
         for max in [of_stream, of_server].into_iter().flatten() {
             if !is_internal && self.len() >= max {
