@@ -118,12 +118,6 @@ pub enum AccountsError {
         /// Why.
         reason: String,
     },
-    /// Measurements of a service.
-    #[error("latency of the exported service {subject:?} is not measured here")]
-    Latency {
-        /// What is exported.
-        subject: String,
-    },
     /// A private export names an account that is not there.
     #[error("account {account:?} not defined for the export of {subject:?}")]
     UnknownImporter {

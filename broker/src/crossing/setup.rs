@@ -117,11 +117,6 @@ impl<'a> Plan<'a> {
                 subject: subject.clone(),
             });
         }
-        if matches!(export, Export::Service(export) if export.latency.is_some()) {
-            return Err(AccountsError::Latency {
-                subject: subject.clone(),
-            });
-        }
         let token = |position: usize| subject.split('.').nth(position.wrapping_sub(1));
         if let Some(position) = position
             && token(position) != Some("*")

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::{GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, Server, Shared, lock};
 use crate::account::Account;
-use crate::accounts::{AccountConfig, AccountLimits, AccountsConfig, AccountsError};
+use crate::accounts::{AccountConfig, AccountLimits, AccountsConfig, AccountsError, Export};
 use crate::auth::{ConnectionKind, Review};
 use crate::crossing::setup::{Checked, Plan};
 use crate::error::Error;
@@ -106,6 +106,14 @@ impl Shared {
                 _ => &[],
             };
             checked.push((*account, plan.checked(account, top)?));
+            for export in &account.exports {
+                if let Export::Service(export) = export
+                    && export.latency.is_some()
+                {
+                    let subject = &export.subject;
+                    tracing::warn!(subject, "latency of an exported service is not measured");
+                }
+            }
         }
         let name = config.system_account.as_deref().unwrap_or(SYSTEM_ACCOUNT);
         let system = (!config.no_system_account).then(|| self.account(name));
