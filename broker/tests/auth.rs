@@ -293,7 +293,7 @@ async fn messages_inside_carry_who_sent_them() {
 async fn the_system_account_hears_of_connections() {
     let (server, addr) = guarded(Permissions::default()).await;
     let system = server.client("$SYS", &Identity::new("system", "$SYS"));
-    let mut events = system.subscribe("$SYS.ACCOUNT.>").expect("a filter");
+    let mut events = system.subscribe("$SYS.ACCOUNT.*.*").expect("a filter");
     let raw = Raw::connect(addr, GOOD).await;
     let event = events.next().await.expect("an event");
     assert_eq!(event.subject, "$SYS.ACCOUNT.CHAT.CONNECT");
