@@ -221,7 +221,7 @@ async fn items_02_to_04_errors_and_nonsense_refuse() {
 
 #[tokio::test]
 async fn item_05_no_answer_in_time_is_a_violation() {
-    let mut fixture = Fixture::with(false, Duration::from_millis(100)).await;
+    let fixture = Fixture::with(false, Duration::from_millis(100)).await;
     let raw = knock(fixture.addr, "bob", "sec").await;
     raw.expect_closed(VIOLATION).await;
     // Nobody listens: it takes the same time and ends the same way.

@@ -203,8 +203,8 @@ fn take(
         return Err("an account cannot import from itself");
     }
     let there = subject_there(import);
-    if !is_filter(there.as_bytes()) {
-        return Err("not a subject");
+    if import.kind == ExportKind::Unknown || !is_filter(there.as_bytes()) {
+        return Err("neither a stream nor a service, or no subject");
     }
     let fits = |export: &&Export| {
         export.kind == import.kind && is_subset(there.as_bytes(), export.subject.as_bytes())

@@ -12,6 +12,8 @@ mod login;
 mod requests;
 mod resolver;
 mod template;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use std::collections::VecDeque;
