@@ -77,6 +77,8 @@ pub enum Review {
     Changed(Box<Identity>),
     /// It is closed with `Authorization Violation`.
     Refused,
+    /// It is closed with `User Authentication Revoked`.
+    Revoked,
 }
 
 /// Lets everybody into one account without restriction: a broker on its own, and tests.

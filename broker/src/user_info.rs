@@ -56,6 +56,8 @@ struct Data<'a> {
     user: &'a str,
     account: &'a str,
     account_name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    user_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     permissions: Option<Allowed<'a>>,
     /// Nanoseconds that are left.
@@ -110,6 +112,9 @@ impl UserInfo {
 
     fn answer(&self, profile: &Profile, reply: &[u8]) {
         let sender = &profile.sender;
+        // In operator mode user and account are keys; JWTs name them for people.
+        let origin = profile.identity.origin.as_deref();
+        let named = origin.map(|origin| &*origin.account_name);
         let left = |at: SystemTime| {
             let left = at.duration_since(SystemTime::now()).unwrap_or_default();
             u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)
@@ -128,7 +133,10 @@ impl UserInfo {
             data: Data {
                 user: &sender.user,
                 account: &sender.account,
-                account_name: &sender.account,
+                account_name: named
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or(&sender.account),
+                user_name: origin.map_or("", |origin| &origin.name),
                 permissions: allowed(&profile.identity.permissions),
                 expires: profile.identity.expires_at.map(left),
             },

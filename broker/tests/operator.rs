@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use broker::jwt::claims::{
-    AccountClaims, OperatorClaims, Scope, SigningKey, UserClaims, UserLimits,
+    AccountClaims, Export, ExportKind, Import, OperatorClaims, Scope, SigningKey, UserClaims,
+    UserLimits,
 };
 use broker::jwt::{
     Claims, KeyKind, KeyPair, OperatorConfig, OperatorMode, PublicKey, ResolverConfig,
@@ -487,4 +488,125 @@ fn configurations_that_cannot_work_are_refused() {
         url: "ftp://x/".to_owned(),
     };
     assert!(refused(&|config| config.resolver = https.clone()).is_some());
+}
+
+async fn update(chain: &Chain, server: &Server, change: impl FnOnce(&mut Claims<AccountClaims>)) {
+    let jwt = chain.account(&chain.app, change);
+    let subject = format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.UPDATE", chain.app.public());
+    let answer = ask(&chain.admin(server), &subject, jwt).await;
+    assert_eq!(answer["data"]["message"], "jwt updated", "{answer}");
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_who_is_connected() {
+    let chain = Chain::new();
+    let (server, addr) = start(&chain.config(|_| {})).await;
+    let [bob, alice] = [(); 2].map(|()| KeyPair::generate(KeyKind::User));
+    let raw = login(addr, &user_claims(bob.public()).sign(&chain.app), &bob).await;
+    let jwt = user_claims(alice.public()).sign(&chain.app);
+    let mut other = login(addr, &jwt, &alice).await;
+    let key = bob.public().to_string();
+    update(&chain, &server, |claims| {
+        claims.nats.revocations.insert(key, now() + 1);
+    })
+    .await;
+    raw.expect_closed("-ERR 'User Authentication Revoked'\r\n")
+        .await;
+    other.expect_quiet().await;
+}
+
+#[tokio::test]
+async fn a_signing_key_that_goes_takes_its_users_along() {
+    let chain = Chain::new();
+    let signer = KeyPair::generate(KeyKind::Account);
+    let key = signer.public();
+    let (server, addr) = start(&chain.config(|claims| {
+        claims.nats.signing_keys = vec![SigningKey::Plain(key)];
+    }))
+    .await;
+    let user = KeyPair::generate(KeyKind::User);
+    let mut claims = user_claims(user.public());
+    claims.nats.issuer_account = Some(chain.app.public());
+    let raw = login(addr, &claims.sign(&signer), &user).await;
+    update(&chain, &server, |_| {}).await;
+    raw.expect_closed(VIOLATION).await;
+}
+
+#[tokio::test]
+async fn accounts_share_what_their_claims_say() {
+    let chain = Chain::new();
+    let importer = KeyPair::generate(KeyKind::Account);
+    let mut config = chain.config(|claims| {
+        claims.nats.exports = vec![
+            export("help", ExportKind::Service),
+            export("news.>", ExportKind::Stream),
+        ];
+    });
+    let jwt = chain.account(&importer, |claims| {
+        let from = chain.app.public().to_string();
+        let import = |subject: &str, local: &str, kind| Import {
+            subject: subject.to_owned(),
+            account: from.clone(),
+            local_subject: local.to_owned(),
+            kind,
+            ..Import::default()
+        };
+        claims.nats.imports = vec![
+            import("help", "ask", ExportKind::Service),
+            import("news.>", "", ExportKind::Stream),
+            import("secret", "", ExportKind::Stream),
+        ];
+    });
+    config
+        .resolver_preload
+        .insert(importer.public().to_string(), jwt);
+    let (_server, addr) = start(&config).await;
+    let user = KeyPair::generate(KeyKind::User);
+    let there = user_claims(user.public()).sign(&chain.app);
+    let mut there = login(addr, &there, &user).await;
+    let here = user_claims(user.public()).sign(&importer);
+    let mut here = login(addr, &here, &user).await;
+    there.send("SUB help 1\r\n").await;
+    there.expect_quiet().await;
+    here.send("SUB inbox 1\r\nSUB news.a 2\r\nSUB secret 3\r\nPUB ask inbox 1\r\n?\r\n")
+        .await;
+    let request = there.line().await;
+    let reply = request.split(' ').nth(3).unwrap().to_owned();
+    assert!(request.starts_with("MSG help 1 "), "{request}");
+    there.expect("?\r\n").await;
+    there
+        .send(format!(
+            "PUB {reply} 1\r\n!\r\nPUB secret 1\r\ns\r\nPUB news.a 1\r\nn\r\n"
+        ))
+        .await;
+    here.expect("MSG inbox 1 1\r\n!\r\nMSG news.a 2 1\r\nn\r\n")
+        .await;
+    here.expect_quiet().await;
+}
+
+fn export(subject: &str, kind: ExportKind) -> Export {
+    Export {
+        subject: subject.to_owned(),
+        kind,
+        ..Export::default()
+    }
+}
+
+#[tokio::test]
+async fn users_and_accounts_have_names_for_people() {
+    let chain = Chain::new();
+    let (_server, addr) = start(&chain.config(|_| {})).await;
+    let user = KeyPair::generate(KeyKind::User);
+    let mut raw = login(addr, &user_claims(user.public()).sign(&chain.app), &user).await;
+    raw.send("SUB inbox 1\r\nPUB $SYS.REQ.USER.INFO inbox 0\r\n\r\n")
+        .await;
+    raw.line().await;
+    let answer: Value = serde_json::from_str(&raw.line().await).unwrap();
+    let data = &answer["data"];
+    assert_eq!(data["user"], user.public().to_string());
+    assert_eq!(data["account"], chain.app.public().to_string());
+    assert_eq!(
+        (&data["user_name"], &data["account_name"]),
+        (&"bob".into(), &"APP".into())
+    );
 }

@@ -66,8 +66,13 @@ impl Server {
             );
             match self.shared.authenticator.review(identity) {
                 Review::Refused if is_client => connection.notify(Notice::Refused),
+                Review::Revoked if is_client => connection.notify(Notice::Revoked),
                 Review::Refused => {
                     connection.close(CloseReason::AuthenticationFailure);
+                    true
+                }
+                Review::Revoked => {
+                    connection.close(CloseReason::CredentialsRevoked);
                     true
                 }
                 // What a link may carry was agreed when it was made.

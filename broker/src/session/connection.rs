@@ -50,6 +50,8 @@ pub(crate) enum Notice {
     Identity(Box<Identity>),
     /// Its credentials do not hold any more.
     Refused,
+    /// Its user has been revoked.
+    Revoked,
     /// It shows new credentials, and wants to hear on a reply subject whether they hold.
     Credentials(Box<ConnectOptions>, Bytes),
 }
@@ -59,6 +61,7 @@ impl std::fmt::Debug for Notice {
         f.write_str(match self {
             Self::Identity(_) => "Identity",
             Self::Refused => "Refused",
+            Self::Revoked => "Revoked",
             Self::Credentials(..) => "Credentials",
         })
     }

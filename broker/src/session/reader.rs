@@ -352,6 +352,10 @@ async fn heed(session: &mut Session, notice: Notice) -> Result<Option<Identity>,
             session.error(ProtocolError::AuthorizationViolation);
             Err(CloseReason::AuthenticationFailure)
         }
+        Notice::Revoked => {
+            session.error(ProtocolError::AuthenticationRevoked);
+            Err(CloseReason::CredentialsRevoked)
+        }
         Notice::Credentials(options, reply) => {
             let deadline = Instant::now() + session.server.config.auth_timeout;
             let answer = ask(session, &options, deadline).await?;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::raw_user;
-use crate::auth::ConnectRequest;
+use crate::auth::{ConnectRequest, ConnectionKind};
 use crate::jwt::claims::{AuthorizationRequest, ClientInfo, ClientTls, ConnectClaims, ServerId};
 use crate::jwt::envelope::{Claims, unix_seconds};
 use crate::jwt::nkey::PublicKey;
@@ -55,7 +55,11 @@ fn client_info(connect: &ConnectRequest) -> ClientInfo {
         id: connect.client_id,
         user: raw_user(connect).unwrap_or_default().to_owned(),
         name: connect.name.clone().unwrap_or_default(),
-        kind: "Client".to_owned(),
+        kind: match connect.kind {
+            ConnectionKind::Tcp | ConnectionKind::WebSocket => "Client",
+            ConnectionKind::Leafnode | ConnectionKind::LeafnodeWebSocket => "Leafnode",
+        }
+        .to_owned(),
         connection_type: connect.kind.as_str().to_owned(),
         // Only who signed it can have it checked.
         nonce: connect

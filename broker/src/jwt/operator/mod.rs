@@ -274,12 +274,8 @@ impl Authenticator for OperatorMode {
             return Review::Refused;
         };
         match self.inner.loaded(&account) {
-            Some(account)
-                if account.signer(&issuer).is_some()
-                    && !account.has_revoked(&user, origin.issued_at) =>
-            {
-                Review::Unchanged
-            }
+            Some(account) if account.has_revoked(&user, origin.issued_at) => Review::Revoked,
+            Some(account) if account.signer(&issuer).is_some() => Review::Unchanged,
             _ => Review::Refused,
         }
     }
