@@ -43,7 +43,7 @@ impl Expected {
         }
         if !response.nats.error.is_empty() {
             return Err(Refusal::new(format!(
-                "auth callout service returned an error: {}",
+                "Auth callout service returned an error: {}",
                 shortened(&response.nats.error)
             )));
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::raw_user;
 use crate::auth::{ConnectRequest, ConnectionKind};
 use crate::jwt::claims::{AuthorizationRequest, ClientInfo, ClientTls, ConnectClaims, ServerId};
 use crate::jwt::envelope::{Claims, unix_seconds};
@@ -15,6 +14,8 @@ use crate::proto::info::COMPATIBLE_VERSION;
 use crate::server::Shared;
 
 const AUDIENCE: &str = "nats-authorization-request";
+/// In place of a token, in nats-server's spelling.
+const REDACTED: &str = "[REDACTED]";
 /// Letters of a line of PEM.
 const PEM_LINE: usize = 64;
 
@@ -45,7 +46,7 @@ pub(super) fn sign(
     request.client_tls = connect.tls.as_deref().map(client_tls);
     let mut claims = Claims::new(subject, request);
     AUDIENCE.clone_into(&mut claims.aud);
-    claims.exp = unix_seconds(SystemTime::now() + lifetime).saturating_add(1);
+    claims.exp = unix_seconds(SystemTime::now() + lifetime);
     claims.sign(&server.key)
 }
 
@@ -53,7 +54,7 @@ fn client_info(connect: &ConnectRequest) -> ClientInfo {
     ClientInfo {
         host: connect.peer.ip().to_string(),
         id: connect.client_id,
-        user: raw_user(connect).unwrap_or_default().to_owned(),
+        user: shown_user(connect).to_owned(),
         name: connect.name.clone().unwrap_or_default(),
         kind: match connect.kind {
             ConnectionKind::Tcp | ConnectionKind::WebSocket => "Client",
@@ -69,6 +70,13 @@ fn client_info(connect: &ConnectRequest) -> ClientInfo {
             .unwrap_or_default(),
         ..ClientInfo::default()
     }
+}
+
+/// A token is no name: it stands in `connect_opts` alone.
+fn shown_user(connect: &ConnectRequest) -> &str {
+    let named = connect.nkey.as_deref().or(connect.user.as_deref());
+    let hidden = connect.auth_token.as_ref().map(|_| REDACTED);
+    named.or(hidden).unwrap_or_default()
 }
 
 /// Certificates are there only where the listener verified them: one chain, the client's own first.
