@@ -5,9 +5,13 @@ mod connections;
 
 use std::time::SystemTime;
 
+use std::io;
+use std::path::Path;
+
 pub use connections::{connect, greeting, websocket};
 
 use crate::auth::{ConnectRequest, ConnectionKind};
+use crate::config_file::{Document, Options, Surroundings};
 use crate::jetstream::api::decode::{decode, decode_json};
 use crate::jetstream::backup::archive::records;
 use crate::jetstream::config::check::Checks;
@@ -226,6 +230,47 @@ pub fn backup(bytes: &[u8]) {
     }
 }
 
+/// A configuration file: it is read or refused, and what it means is found out, without a panic and within limits.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let read = || Document::parse("fuzz.conf", text, &Alone);
+    let Ok(document) = read() else {
+        return;
+    };
+    assert_eq!(
+        read().map(|again| again.digest).ok(),
+        Some(document.digest.clone())
+    );
+    if let Ok(loaded) = Options::read(&document, &Alone) {
+        let _ = loaded.options.to_config();
+    }
+}
+
+/// A machine on which a file includes itself and variables name one another.
+struct Alone;
+
+impl Surroundings for Alone {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        match path.to_str() {
+            Some("a") => Ok("include a".to_owned()),
+            Some("b") => Ok("X: 1".to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let text = match name {
+            "A" => "$B",
+            "B" => "[$A]",
+            "C" => "{x: 1}",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// Three lines: source and destination of a transform, and a subject. What comes out is one again.
 pub fn transform(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -299,6 +344,14 @@ mod tests {
             super::websocket(&bytes);
             super::greeting(&bytes);
             super::connect(&bytes);
+            super::configuration(&bytes);
+        }
+
+        #[test]
+        fn almost_right_configurations(
+            text in "((port|listen|authorization|accounts|mappings|tls|jetstream|leafnodes|websocket|include|A|users|user|exports|x) ?[:= \n] ?([0-9]{1,20}[kmgib]{0,2}|\"[a-z.:%$ \\\\]{0,6}\"|'[^']{0,3}'|\\$[ABCX]|[a-z]{1,4}|[{]|\\[|\\[[{]|\\(\n)[,;\n }\\]]{0,3}){0,12}",
+        ) {
+            super::configuration(text.as_bytes());
         }
 
         #[test]

@@ -175,7 +175,11 @@ fn password(name: &str) -> String {
 }
 
 /// The built program: `NATTERJACK_BIN`, else the one in the target directory that this test was built into.
-pub(crate) fn binary() -> PathBuf {
+///
+/// # Panics
+/// When the test does not know its own path.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("NATTERJACK_BIN") {
         return named.into();
     }

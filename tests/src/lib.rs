@@ -13,7 +13,7 @@ mod eventually;
 mod raw;
 mod sign_in;
 
-pub use appliance::{Appliance, Role};
+pub use appliance::{Appliance, Role, binary as natterjack};
 pub use broker::{Broker, Program, nats_server};
 pub use credentials::Credentials;
 pub use eventually::{PATIENCE, eventually};
