@@ -5,3 +5,4 @@ mod domains;
 mod links;
 mod rules;
 mod site;
+mod ways;

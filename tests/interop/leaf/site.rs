@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::{
     AllowAll, Config, JetStreamConfig, LeafAuthorization, LeafConfig, LeafListen, LeafRemote,
-    LeafUrl, Server, StreamsRoot,
+    LeafUrl, Server, StreamsRoot, TlsConfig, WebSocketConfig,
 };
 use harness::{eventually, nats_server};
 use tempfile::TempDir;
@@ -49,6 +49,16 @@ pub(crate) struct Plan {
     pub(crate) more: &'static str,
     /// Our leaves' users, if they have some of their own.
     pub(crate) authorization: Option<LeafAuthorization>,
+    /// TLS on our port, and towards our remotes.
+    pub(crate) port_tls: Option<TlsConfig>,
+    pub(crate) remote_tls: Option<TlsConfig>,
+    /// The key that our remotes are shown.
+    pub(crate) nkey_seed: Option<String>,
+    /// More of a real server's `leafnodes` block, and of each remote.
+    pub(crate) leaf_more: String,
+    pub(crate) remote_more: String,
+    /// There is a WebSocket port too.
+    pub(crate) websocket: bool,
 }
 
 impl Plan {
@@ -73,6 +83,7 @@ impl Plan {
 pub(crate) struct Site {
     pub(crate) nats: SocketAddr,
     leaves: Option<SocketAddr>,
+    websocket: Option<SocketAddr>,
     pub(crate) server: Option<Server>,
     process: Option<Child>,
     _directory: TempDir,
@@ -89,6 +100,11 @@ impl Site {
     /// Where leaves come in.
     pub(crate) fn leaves(&self) -> SocketAddr {
         self.leaves.expect("the site is a hub")
+    }
+
+    /// Where WebSockets are opened.
+    pub(crate) fn websocket(&self) -> SocketAddr {
+        self.websocket.expect("the site has a WebSocket port")
     }
 
     pub(crate) async fn client(&self) -> async_nats::Client {
@@ -121,11 +137,14 @@ impl Site {
             urls: vec![LeafUrl::parse(url).unwrap()],
             deny_imports: texts(&plan.deny_imports),
             deny_exports: texts(&plan.deny_exports),
+            tls: plan.remote_tls.clone(),
+            nkey_seed: plan.nkey_seed.clone(),
             ..LeafRemote::default()
         });
         let config = LeafConfig {
             listen: plan.is_hub.then(|| LeafListen {
                 authorization: plan.authorization.clone(),
+                tls: plan.port_tls.clone(),
                 ..LeafListen::new(any)
             }),
             remotes: remotes.collect(),
@@ -133,9 +152,19 @@ impl Site {
             ..LeafConfig::default()
         };
         let leaves = server.start_leaves(&config).await.unwrap();
+        let websocket = match plan.websocket {
+            true => Some(
+                server
+                    .listen_websocket(any, WebSocketConfig::default())
+                    .await
+                    .unwrap(),
+            ),
+            false => None,
+        };
         Self {
             nats,
             leaves,
+            websocket,
             server: Some(server),
             process: None,
             _directory: directory,
@@ -155,7 +184,15 @@ impl Site {
             .unwrap();
         }
         text.push_str(plan.more);
-        text.push_str("\nleafnodes {\n");
+        let websocket = free_address();
+        if plan.websocket {
+            write!(
+                text,
+                "\nwebsocket {{ listen: \"{websocket}\", no_tls: true }}"
+            )
+            .unwrap();
+        }
+        write!(text, "\nleafnodes {{\n{}\n", plan.leaf_more).unwrap();
         if plan.is_hub {
             writeln!(text, "listen: \"{leaves}\"").unwrap();
         }
@@ -169,9 +206,10 @@ impl Site {
             let list = |list: &[&str]| serde_json::to_string(list).unwrap();
             writeln!(
                 text,
-                "{{ url: \"{url}\", deny_imports: {}, deny_exports: {} }}",
+                "{{ url: \"{url}\", deny_imports: {}, deny_exports: {}, {} }}",
                 list(&plan.deny_imports),
-                list(&plan.deny_exports)
+                list(&plan.deny_exports),
+                plan.remote_more
             )
             .unwrap();
         }
@@ -192,6 +230,7 @@ impl Site {
         Self {
             nats,
             leaves: plan.is_hub.then_some(leaves),
+            websocket: plan.websocket.then_some(websocket),
             server: None,
             process: Some(process),
             _directory: directory,
