@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::shares::{Exported, Imported, Mapped};
 use super::subsz::SublistStats;
 use super::text::NotPossible;
 use crate::account::Account;
@@ -48,36 +49,6 @@ pub(crate) struct AccountDetail {
     sublist_stats: SublistStats,
 }
 
-/// Where a mapping leads, and how often.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Mapped {
-    subject: String,
-    weight: u8,
-}
-
-/// What others may import.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Exported {
-    subject: String,
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_type: Option<&'static str>,
-}
-
-/// What is imported from another account.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Imported {
-    subject: String,
-    account: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
-    local_subject: String,
-    r#type: &'static str,
-    invalid: bool,
-    share: bool,
-    tracking: bool,
-}
-
 impl Accountz {
     /// # Errors
     /// There is no account of that name.
@@ -112,6 +83,9 @@ impl AccountDetail {
         let found = server.known_account(name);
         let account = found.ok_or_else(|| NotPossible(format!("Account {name} does not exist")))?;
         let is_system = account.name == server.system_account();
+        let shares = server.monitor.shares(&account.name);
+        let mut imports = shares.imported();
+        imports.extend(from_system(server, &account));
         Ok(Self {
             account_name: account.name.clone(),
             update_time: server.started.into(),
@@ -122,41 +96,31 @@ impl AccountDetail {
             leafnode_connections: account.stats.leafs.load(Ordering::Relaxed),
             client_connections: account.stats.connections.load(Ordering::Relaxed),
             subscriptions: account.subscriptions_len(),
-            mappings: BTreeMap::new(),
-            exports: Vec::new(),
-            imports: Imported::from_system(server, &account),
+            mappings: shares.mapped(),
+            exports: shares.exported(),
+            imports,
             name_tag: account.name.clone(),
             sublist_stats: SublistStats::of([&account], server.traffic(&account).received.0),
         })
     }
 }
 
-impl Imported {
-    /// What every account may ask the system account, about itself.
-    fn from_system(server: &Shared, account: &Account) -> Vec<Self> {
-        let system = server.system_account();
-        let import = |local: &str, remote: String| Self {
-            subject: remote,
-            account: system.clone(),
-            to: Some(local.to_owned()),
-            local_subject: local.to_owned(),
-            r#type: "service",
-            invalid: false,
-            share: false,
-            tracking: false,
-        };
-        let name = &account.name;
-        let connz = format!("$SYS.REQ.ACCOUNT.{name}.CONNZ");
-        let statz = format!("$SYS.REQ.ACCOUNT.{name}.STATZ");
-        match *name == system {
-            true => Vec::new(),
-            false => vec![
-                import("$SYS.REQ.ACCOUNT.PING.CONNZ", connz.clone()),
-                import("$SYS.REQ.SERVER.PING.CONNZ", connz),
-                import("$SYS.REQ.ACCOUNT.PING.STATZ", statz),
-            ],
-        }
+/// What every account may ask the system account, about itself.
+fn from_system(server: &Shared, account: &Account) -> Vec<Imported> {
+    let system = server.system_account();
+    let name = &account.name;
+    if system.is_empty() || *name == system {
+        return Vec::new();
     }
+    let connz = format!("$SYS.REQ.ACCOUNT.{name}.CONNZ");
+    let statz = format!("$SYS.REQ.ACCOUNT.{name}.STATZ");
+    let info = format!("$SYS.REQ.USER.{name}.INFO");
+    vec![
+        Imported::service(&system, statz, "$SYS.REQ.ACCOUNT.PING.STATZ", false),
+        Imported::service(&system, info, "$SYS.REQ.USER.INFO", true),
+        Imported::service(&system, connz.clone(), "$SYS.REQ.ACCOUNT.PING.CONNZ", false),
+        Imported::service(&system, connz, "$SYS.REQ.SERVER.PING.CONNZ", false),
+    ]
 }
 
 /// What may be asked of `/accstatz`.

@@ -16,6 +16,7 @@ mod healthz;
 mod jsz;
 mod links;
 mod process;
+mod shares;
 mod snapshot;
 mod statsz;
 mod subsz;
@@ -24,6 +25,8 @@ mod varz;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashMap;
 
 pub use self::accountz::{AccStatz, AccStatzOptions, Accountz};
 pub use self::close_reason::CloseReason;
@@ -44,6 +47,7 @@ pub(crate) use self::counters::Counters;
 pub(crate) use self::jsz::JszAccount;
 pub(crate) use self::links::Leaf;
 pub(crate) use self::process::Process;
+pub(crate) use self::shares::Shares;
 pub(crate) use self::statsz::Statsz;
 
 /// Entries in one page of an answer, where the request does not say.
@@ -55,6 +59,8 @@ pub(crate) struct Monitor {
     facts: Mutex<Facts>,
     pub(crate) closed: ClosedRing,
     pub(crate) process: Process,
+    /// What accounts give and take, by name.
+    shares: Mutex<HashMap<String, Shares>>,
     /// Answers given over HTTP, by path.
     http_requests: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -65,6 +71,7 @@ impl Monitor {
             facts: Mutex::default(),
             closed: ClosedRing::new(closed_clients_max),
             process: Process::new(),
+            shares: Mutex::default(),
             http_requests: Mutex::default(),
         }
     }
@@ -78,6 +85,16 @@ impl Monitor {
 
     pub(crate) fn set_facts(&self, facts: Facts) {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    /// What an account gives and takes, as it is configured.
+    pub(crate) fn shares(&self, account: &str) -> Shares {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.get(account).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_shares(&self, shares: HashMap<String, Shares>) {
+        *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = shares;
     }
 
     pub(crate) fn count_http_request(&self, path: &'static str) {

@@ -11,7 +11,7 @@ use crate::crossing::setup::{Checked, Plan};
 use crate::error::Error;
 use crate::interest::subscription::{Sink, Subscription};
 use crate::jetstream::outbox::Outbox;
-use crate::monitor::CloseReason;
+use crate::monitor::{CloseReason, Shares};
 use crate::session::connection::{Connection, Notice};
 use crate::user_info::{self, UserInfo};
 
@@ -124,6 +124,19 @@ impl Shared {
         let system = (!config.no_system_account).then(|| self.account(name));
         self.system.settle(system, &self.server_id);
         let server_name: Arc<str> = self.config.server_name.as_str().into();
+        let shares = all.iter().map(|account| {
+            let mut mappings = account.mappings.clone();
+            if account.name == GLOBAL_ACCOUNT {
+                mappings.extend_from_slice(&config.mappings);
+            }
+            let shares = Shares {
+                mappings,
+                exports: account.exports.clone(),
+                imports: account.imports.clone(),
+            };
+            (account.name.clone(), shares)
+        });
+        self.monitor.set_shares(shares.collect());
         let mut changed = Vec::new();
         for account in self.accounts() {
             if all.iter().all(|other| other.name != account.name) {

@@ -2,10 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use broker::{AuthError, Authenticator, ConnectRequest, Facts, Identity, Server, StreamsRoot};
+use broker::accounts::{
+    AccountConfig, AccountJetStream, AccountsConfig, ConfiguredUsers, Export, Import,
+    MappedDestination, Mapping, ServiceExport, ServiceImport, StreamExport, StreamImport,
+    UserConfig,
+};
+use broker::{Facts, Server, StreamsRoot};
 use harness::{Raw, eventually, nats_server};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -16,23 +19,60 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 const CONFIG: &str = r#"
 server_name: "compared"
 accounts {
-  A { users: [{user: a, password: a}], jetstream: enabled }
-  B { users: [{user: b, password: b}] }
+  A { users: [{user: a, password: a}], jetstream: enabled
+      exports: [{stream: "pub.>"}, {service: "svc.x"}] }
+  B { users: [{user: b, password: b}]
+      imports: [{stream: {account: A, subject: "pub.>"}}, {service: {account: A, subject: "svc.x"}}]
+      mappings: {"m.*": "n.{{wildcard(1)}}"} }
   $SYS { users: [{user: s, password: s}] }
 }
 "#;
 
-struct Users;
-
-#[async_trait]
-impl Authenticator for Users {
-    async fn authenticate(&self, request: ConnectRequest) -> Result<Identity, AuthError> {
-        match (request.user.as_deref(), request.pass.as_deref()) {
-            (Some("a"), Some("a")) => Ok(Identity::new("a", "A")),
-            (Some("b"), Some("b")) => Ok(Identity::new("b", "B")),
-            (Some("s"), Some("s")) => Ok(Identity::new("s", "$SYS")),
-            _ => Err(AuthError::new("unknown user")),
-        }
+/// The same for natterjack.
+fn accounts() -> AccountsConfig {
+    let account = |name: &str, user: &str| AccountConfig {
+        users: vec![UserConfig::with_password(user, user)],
+        ..AccountConfig::new(name)
+    };
+    let (stream, service) = ("pub.>".to_owned(), "svc.x".to_owned());
+    AccountsConfig {
+        accounts: vec![
+            AccountConfig {
+                jetstream: Some(AccountJetStream::default()),
+                exports: vec![
+                    Export::Stream(StreamExport {
+                        subject: stream.clone(),
+                        ..StreamExport::default()
+                    }),
+                    Export::Service(ServiceExport {
+                        subject: service.clone(),
+                        ..ServiceExport::default()
+                    }),
+                ],
+                ..account("A", "a")
+            },
+            AccountConfig {
+                imports: vec![
+                    Import::Stream(StreamImport {
+                        account: "A".to_owned(),
+                        subject: stream,
+                        ..StreamImport::default()
+                    }),
+                    Import::Service(ServiceImport {
+                        account: "A".to_owned(),
+                        subject: service,
+                        ..ServiceImport::default()
+                    }),
+                ],
+                mappings: vec![Mapping {
+                    source: "m.*".to_owned(),
+                    destinations: vec![MappedDestination::new("n.{{wildcard(1)}}")],
+                }],
+                ..account("B", "b")
+            },
+            account("$SYS", "s"),
+        ],
+        ..AccountsConfig::default()
     }
 }
 
@@ -95,8 +135,10 @@ impl Peer {
             server_name: "compared".to_owned(),
             ..broker::Config::default()
         };
-        let server = Server::new(config, Arc::new(Users), Some(streams));
-        server.open_streams("A").await.unwrap();
+        let accounts = accounts();
+        let users = ConfiguredUsers::new(&accounts).unwrap();
+        let server = Server::new(config, users, Some(streams));
+        server.configure_accounts(&accounts).await.unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let nats = server.listen_tcp(any).await.unwrap();
         // As the other one was: each connection counts.
