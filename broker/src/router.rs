@@ -171,6 +171,16 @@ impl Router {
         Ok(index)
     }
 
+    /// Whether a message on this subject is known to go to more than one receiver.
+    pub(crate) fn has_several_receivers(&mut self, subject: &[u8]) -> bool {
+        let known = self.cache.find(subject, self.account.generation());
+        known.is_some_and(|index| {
+            let route = self.cache.route(index);
+            let is_known_elsewhere = route.leaves.is_some() || route.ways.is_some();
+            is_known_elsewhere || route.plain.len() + route.queues.len() > 1
+        })
+    }
+
     /// Delivers along an admitted route. False: nobody took the message.
     #[inline]
     pub(crate) fn deliver(&mut self, route: usize, message: &Outgoing<'_>) -> bool {

@@ -213,7 +213,7 @@ async fn serve(
     let connection = server.stranger(ConnectionKind::Leafnode, Arc::default(), peer);
     let Some(tls) = port.tls.as_ref().map(Tls::current) else {
         let (read, write) = socket.into_split();
-        let (input, output) = (TcpInput(read), TcpOutput(write));
+        let (input, output) = (TcpInput::new(read), TcpOutput(write));
         let before = Before::silent(None);
         return welcome(server, port, connection, (input, output), before, place).await;
     };

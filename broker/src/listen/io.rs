@@ -8,14 +8,57 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::limits::READ_BUFFER_BYTES_MAX;
 use crate::session::reader::Input;
 use crate::session::writer::Output;
 
 /// Bytes that a stream without readiness takes at once.
 const STAGED_BYTES_MAX: usize = 64 << 10;
 
+/// Reads of this size come from publishers of large payloads too, whose buffers are worth keeping, in bytes.
+const KEEP_FROM_BYTES: usize = 64 << 10;
+/// Read buffers that are kept until receivers have written what is in them.
+const SPARES_MAX: usize = 4;
+
 /// The reading half of a socket.
-pub(crate) struct TcpInput(pub(crate) OwnedReadHalf);
+pub(crate) struct TcpInput {
+    io: OwnedReadHalf,
+    /// Buffers with large payloads in them that are shared with receivers. They are read into again when nobody needs them
+    /// any more: memory that is new for every read costs as much as copying what is in it.
+    spares: Vec<BytesMut>,
+}
+
+impl TcpInput {
+    pub(crate) fn new(io: OwnedReadHalf) -> Self {
+        Self {
+            io,
+            spares: Vec::new(),
+        }
+    }
+
+    fn make_room(&mut self, buffer: &mut BytesMut, capacity: usize) {
+        if buffer.try_reclaim(capacity) {
+            return;
+        }
+        if capacity < KEEP_FROM_BYTES {
+            buffer.reserve(capacity);
+            return;
+        }
+        let wanted = buffer.len() + capacity;
+        let mut spares = self.spares.iter_mut();
+        let free = spares.position(|spare| spare.try_reclaim(wanted));
+        let mut next = match free {
+            Some(index) => self.spares.swap_remove(index),
+            None => BytesMut::with_capacity(wanted.next_multiple_of(READ_BUFFER_BYTES_MAX)),
+        };
+        next.extend_from_slice(buffer);
+        let mut last = std::mem::replace(buffer, next);
+        last.clear();
+        if self.spares.len() < SPARES_MAX {
+            self.spares.push(last);
+        }
+    }
+}
 
 impl Input for TcpInput {
     fn poll_fill(
@@ -24,10 +67,14 @@ impl Input for TcpInput {
         buffer: &mut BytesMut,
         capacity: usize,
     ) -> Poll<io::Result<usize>> {
-        ready!(self.0.as_ref().poll_read_ready(context))?;
-        buffer.reserve(capacity);
-        let read = pin!(self.0.read_buf(buffer));
+        ready!(self.io.as_ref().poll_read_ready(context))?;
+        self.make_room(buffer, capacity);
+        let read = pin!(self.io.read_buf(buffer));
         Future::poll(read, context)
+    }
+
+    fn release(&mut self) {
+        self.spares = Vec::new();
     }
 }
 

@@ -122,7 +122,7 @@ fn admit(
 
 fn start_tcp(session: Session, socket: TcpStream, received: BytesMut) {
     let (read, write) = socket.into_split();
-    start(session, TcpInput(read), TcpOutput(write), received);
+    start(session, TcpInput::new(read), TcpOutput(write), received);
 }
 
 /// Runs a session in tasks of the server's. `received` is what was read already.
@@ -191,7 +191,7 @@ async fn try_open(
     }
     let Begun { socket, received } = opening.begun;
     let (read, write) = socket.into_split();
-    let (mut input, output) = tls::io::wrap(state, received, TcpInput(read), TcpOutput(write));
+    let (mut input, output) = tls::io::wrap(state, received, TcpInput::new(read), TcpOutput(write));
     input.attach(&connection);
     let session = Session::new(opening.server, connection);
     start(session, input, output, BytesMut::new());

@@ -6,3 +6,4 @@ pub(crate) mod headers;
 pub(crate) mod info;
 pub(crate) mod op;
 pub(crate) mod parse;
+mod plain;

@@ -8,6 +8,7 @@ use nom::bytes::complete::{take_till1, take_while};
 use nom::{IResult, Parser};
 
 use super::op::{Op, PublishOp};
+use super::plain;
 
 /// What bounds a client's operations.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ const VERBS: [&[u8]; 10] = [
 /// Longest verb with its blank, in bytes.
 const VERB_BYTES_MAX: usize = 8;
 /// Sizes have at most this many digits, as in nats-server.
-const SIZE_DIGITS_MAX: usize = 9;
+pub(super) const SIZE_DIGITS_MAX: usize = 9;
 
 /// Reads the operation at the front of `buffer`.
 ///
@@ -191,6 +192,36 @@ fn is_plain_number(digits: &[u8]) -> bool {
 
 #[inline]
 fn publish<'a>(
+    buffer: &'a [u8],
+    args: &'a [u8],
+    after: usize,
+    has_cr: bool,
+    with_headers: bool,
+    limits: &ParseLimits,
+) -> Result<Progress<'a>, ParseError> {
+    if !with_headers
+        && has_cr
+        && let Some(plain) = plain::arguments(args)
+        && plain.size <= limits.payload_bytes_max
+        && let end = after + plain.size + 2
+        && end <= buffer.len()
+        && buffer[end - 2] == b'\r'
+        && buffer[end - 1] == b'\n'
+    {
+        let op = PublishOp {
+            subject: plain.subject,
+            reply: plain.reply,
+            with_headers,
+            header_len: 0,
+            body: &buffer[after..end - 2],
+            verbatim: &buffer[after - 2 - args.len() + plain.tail..end],
+        };
+        return Ok(Progress::Op(Op::Publish(op), end));
+    }
+    publish_with_care(buffer, args, after, has_cr, with_headers, limits)
+}
+
+fn publish_with_care<'a>(
     buffer: &'a [u8],
     args: &'a [u8],
     after: usize,
@@ -501,6 +532,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_quick_way_reads_what_the_careful_one_does(
+            args in prop::collection::vec(
+                prop::sample::select(vec!["a", "b.c", " ", "\t", "1", "20", "0", "\r", ""]), 0..7
+            ),
+        ) {
+            let args = args.concat();
+            for body in ["x", "\r\n"] {
+                let buffer = format!("PUB {args}\r\n{}", body.repeat(30)).into_bytes();
+                let buffer = buffer.as_slice();
+                let after = 6 + args.len();
+                let careful = publish_with_care(buffer, &buffer[4..after - 2], after, true, false, &LIMITS);
+                let quick = publish(buffer, &buffer[4..after - 2], after, true, false, &LIMITS);
+                prop_assert_eq!(quick, careful);
+            }
+        }
+
         #[test]
         fn splits_do_not_change_what_is_read(
             pieces in prop::collection::vec(piece(), 0..8),

@@ -276,6 +276,7 @@ impl Connection {
             }
             _ => {
                 batch.append(&mut outbound.queue);
+                outbound.queue.take_spares(batch);
                 outbound.in_flight = batch.len();
                 Take::Batch
             }

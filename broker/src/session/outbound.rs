@@ -13,6 +13,8 @@ use crate::limits::SHARE_FROM_BYTES;
 
 /// A buffer that grew beyond this is not kept for later, in bytes.
 const KEEP_BYTES_MAX: usize = 256 << 10;
+/// Written buffers that are kept for the next batches.
+const SPARES_MAX: usize = 4;
 /// A batch up to this size is copied behind what waits already rather than queued as a part of its own, in bytes.
 const JOIN_BYTES_MAX: usize = 16 << 10;
 
@@ -40,6 +42,9 @@ pub(crate) struct OutQueue {
     parts_len: usize,
     /// Bytes of the first part that are written already.
     written: usize,
+    /// Empty buffers for whoever hands over next: a receiver that is behind would else have every batch collected in a
+    /// buffer that grows from nothing.
+    spares: Vec<Vec<u8>>,
     /// Messages and their bytes since the last hand-over, for the counters.
     pub(crate) messages: u64,
     pub(crate) message_bytes: u64,
@@ -87,6 +92,18 @@ impl OutQueue {
             other.parts_len = 0;
             std::mem::swap(&mut self.tail, &mut other.tail);
             other.clear();
+            if other.tail.capacity() == 0
+                && let Some(spare) = self.spares.pop()
+            {
+                other.tail = spare;
+            }
+        }
+    }
+
+    /// Takes over the spare buffers of `other`.
+    pub(crate) fn take_spares(&mut self, other: &mut Self) {
+        if self.spares.is_empty() {
+            std::mem::swap(&mut self.spares, &mut other.spares);
         }
     }
 
@@ -136,10 +153,21 @@ impl OutQueue {
             }
             self.written -= first_len;
             self.parts_len -= first_len;
-            self.parts.pop_front();
+            if let Some(Part::Buffer(buffer)) = self.parts.pop_front() {
+                self.keep(buffer);
+            }
         }
         if self.written == self.tail.len() {
             self.clear();
+        }
+    }
+
+    /// Keeps a written buffer, if it is worth it. Small ones are cheap to make.
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        let is_worth_it = (JOIN_BYTES_MAX..=KEEP_BYTES_MAX).contains(&buffer.capacity());
+        if is_worth_it && self.spares.len() < SPARES_MAX {
+            buffer.clear();
+            self.spares.push(buffer);
         }
     }
 
@@ -199,5 +227,25 @@ mod tests {
             }
             assert!(drain(&mut queue, step) == expected, "step {step}");
         }
+    }
+
+    #[test]
+    fn written_buffers_are_used_again() {
+        let mut pending = OutQueue::default();
+        let mut scratch = OutQueue::default();
+        for _ in 0..3 {
+            scratch.tail().resize(2 * JOIN_BYTES_MAX, 0);
+            pending.append(&mut scratch);
+        }
+        let mut batch = OutQueue::default();
+        batch.append(&mut pending);
+        batch.advance(batch.len());
+        pending.take_spares(&mut batch);
+        assert_eq!(pending.spares.len(), 2);
+        pending.tail().push(0);
+        scratch.tail().resize(2 * JOIN_BYTES_MAX, 0);
+        pending.append(&mut scratch);
+        assert!(scratch.tail().capacity() >= 2 * JOIN_BYTES_MAX);
+        assert!(scratch.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use super::profile::Profile;
 use crate::auth::Identity;
 use crate::delivery::Outgoing;
 use crate::interest::subscription::{Sink, Subscription};
-use crate::limits::{PUBLISH_PAUSE_MAX, SHARE_FROM_BYTES};
+use crate::limits::{PUBLISH_PAUSE_MAX, SHARE_FROM_BYTES, SHARE_WITH_ONE_FROM_BYTES};
 use crate::monitor::CloseReason;
 use crate::proto::encode::{self, ProtocolError};
 use crate::proto::headers::strip_reserved;
@@ -227,6 +227,8 @@ impl Session {
             };
             if let Op::Publish(publish) = &op
                 && publish.body.len() >= SHARE_FROM_BYTES
+                && (publish.body.len() >= SHARE_WITH_ONE_FROM_BYTES
+                    || self.router.has_several_receivers(publish.subject))
             {
                 buffer.advance(std::mem::take(&mut at));
                 let whole = buffer.split_to(len).freeze();

@@ -104,7 +104,7 @@ impl Acceptor {
             let (arrived, begun) = Arrived::of(opening);
             let (read, write) = begun.socket.into_split();
             let streams = Streams {
-                input: TcpInput(read),
+                input: TcpInput::new(read),
                 output: TcpOutput(write),
                 received: begun.received,
             };
@@ -117,7 +117,7 @@ impl Acceptor {
         let (arrived, begun) = Arrived::of(opening);
         let (read, write) = begun.socket.into_split();
         let (input, output) =
-            tls::io::wrap(state, begun.received, TcpInput(read), TcpOutput(write));
+            tls::io::wrap(state, begun.received, TcpInput::new(read), TcpOutput(write));
         let streams = Streams {
             input,
             output,

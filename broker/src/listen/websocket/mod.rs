@@ -111,7 +111,7 @@ pub(crate) fn serve_tcp(
     let _ = socket.set_nodelay(true);
     let (read, write) = socket.into_split();
     let streams = Streams {
-        input: TcpInput(read),
+        input: TcpInput::new(read),
         output: TcpOutput(write),
         received,
     };
