@@ -29,7 +29,7 @@ impl Connection {
     /// Nobody is there, or the client is not let in.
     pub fn open(target: &Target, setup: &str) -> Result<Self, Error> {
         let mut stream = Stream::open(target)?;
-        stream.socket.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.carrier.socket.set_read_timeout(Some(SILENCE_MAX))?;
         stream.write_all(greeting(&target.credentials, setup).as_bytes())?;
         let mut seen = Vec::new();
         wait_for_pong(&mut stream, &mut seen)?;
@@ -53,10 +53,13 @@ impl Connection {
     /// Looks whether the server has something to say to a publisher that does not listen: it answers a PING, and an error
     /// is one. Costs a millisecond.
     pub(crate) fn glance(&mut self) -> Result<(), Error> {
-        self.stream.socket.set_read_timeout(Some(GLANCE))?;
+        self.stream.carrier.socket.set_read_timeout(Some(GLANCE))?;
         let mut buffer = [0; 4096];
         let read = self.stream.read(&mut buffer);
-        self.stream.socket.set_read_timeout(Some(SILENCE_MAX))?;
+        self.stream
+            .carrier
+            .socket
+            .set_read_timeout(Some(SILENCE_MAX))?;
         match read {
             Ok(0) => return Err(Error::CutOff),
             Ok(len) => self.rest.extend_from_slice(&buffer[..len]),

@@ -69,8 +69,8 @@ fn gather(connections: Vec<Connection>) -> Result<(Poll, Vec<Member>), Error> {
         let mut skim = Skim::default();
         skim.feed(&connection.rest, |_| {})?;
         let stream = connection.stream;
-        stream.socket.set_nonblocking(true)?;
-        let mut socket = TcpStream::from_std(stream.socket);
+        stream.carrier.socket.set_nonblocking(true)?;
+        let mut socket = TcpStream::from_std(stream.carrier.socket);
         poll.registry()
             .register(&mut socket, Token(index), Interest::READABLE)?;
         members.push(Member {

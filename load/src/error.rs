@@ -1,6 +1,7 @@
 //! What can go wrong with a load.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a load could not be brought, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,15 @@ pub enum Error {
     /// The server does not let the client in.
     #[error("the server said {0}")]
     Refused(String),
+    /// A file for TLS can not be used.
+    #[error("{} holds no certificate or key in PEM form", .0.display())]
+    Pem(PathBuf),
+    /// Certificates or keys do not fit.
+    #[error("TLS can not be used so")]
+    Tls(#[source] rustls::Error),
+    /// The other end's certificate is not trusted, or it speaks no TLS that we do.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
     /// The WebSocket upgrade was answered with something else.
     #[error("no WebSocket: {0}")]
     Upgrade(String),

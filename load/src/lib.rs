@@ -21,6 +21,7 @@ mod skim;
 mod stamp;
 mod stream;
 mod target;
+mod tls;
 mod websocket;
 mod work;
 
@@ -30,6 +31,7 @@ pub use histogram::Histogram;
 pub use meter::Meter;
 pub use outcome::{ClientOutcome, Outcome, Role};
 pub use target::{Credentials, Target, Transport};
+pub use tls::{Tls, TlsFiles};
 pub use work::api::{Api, StreamSettings};
 pub use work::consume::{AckPolicy, StreamConsume};
 pub use work::gets::Gets;

@@ -5,13 +5,14 @@ use std::fmt;
 use url::Url;
 
 use crate::Error;
+use crate::tls::Tls;
 
 /// How bytes get to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// `nats://`
+    /// `nats://` and `tls://`
     Tcp,
-    /// `ws://`
+    /// `ws://` and `wss://`
     WebSocket,
 }
 
@@ -51,6 +52,8 @@ pub struct Target {
     pub port: u16,
     /// How to get there.
     pub transport: Transport,
+    /// How to speak TLS with it, if at all.
+    pub tls: Option<Tls>,
     /// Path of the WebSocket upgrade.
     pub path: String,
     /// Who comes.
@@ -59,10 +62,11 @@ pub struct Target {
 
 impl Target {
     /// Takes a URL apart: `nats://user:password@host:port`, `nats://token@host`, `ws://host:port/path`, or only `host:port`.
+    /// `tls://` and `wss://` are spoken as `tls` says; with it, so is `nats://`.
     ///
     /// # Errors
-    /// It is none of these. TLS is refused with a sentence.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    /// It is none of these, or wants TLS where there is none.
+    pub fn parse(text: &str, tls: Option<&Tls>) -> Result<Self, Error> {
         let bad = |why| Error::Url {
             url: without_secrets(text),
             why,
@@ -74,10 +78,15 @@ impl Target {
         };
         let url = Url::parse(&whole).map_err(|_| bad("it can not be read"))?;
         let (transport, port) = match url.scheme() {
-            "nats" => (Transport::Tcp, 4222),
+            "nats" | "tls" => (Transport::Tcp, 4222),
             "ws" => (Transport::WebSocket, 80),
-            "tls" | "wss" => return Err(bad("the load client speaks no TLS yet")),
-            _ => return Err(bad("it begins with nats:// or ws://")),
+            "wss" => (Transport::WebSocket, 443),
+            _ => return Err(bad("it begins with nats://, tls://, ws:// or wss://")),
+        };
+        let tls = match (url.scheme(), tls) {
+            ("tls" | "wss", None) => return Err(bad("TLS is not prepared")),
+            ("ws", _) => None,
+            (_, tls) => tls.cloned(),
         };
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| bad("it names no host"))?;
@@ -94,6 +103,7 @@ impl Target {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url.port().unwrap_or(port),
             transport,
+            tls,
             path: url.path().to_owned(),
             credentials,
         })
@@ -112,9 +122,11 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.transport {
-            Transport::Tcp => "nats",
-            Transport::WebSocket => "ws",
+        let scheme = match (self.transport, &self.tls) {
+            (Transport::Tcp, None) => "nats",
+            (Transport::Tcp, Some(_)) => "tls",
+            (Transport::WebSocket, None) => "ws",
+            (Transport::WebSocket, Some(_)) => "wss",
         };
         write!(f, "{scheme}://{}", self.address())
     }
@@ -158,7 +170,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, shown: &str, credentials: &Credentials) {
-        let target = Target::parse(text).unwrap();
+        let target = Target::parse(text, None).unwrap();
         assert_eq!(target.to_string(), shown);
         assert_eq!(&target.credentials, credentials);
     }
@@ -180,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_refused_does_not_repeat_secrets() {
         for text in ["http://ana:secret@h", "tls://ana:secret@h", "nats://"] {
-            let error = Target::parse(text).unwrap_err().to_string();
+            let error = Target::parse(text, None).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }

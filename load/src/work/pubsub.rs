@@ -85,7 +85,8 @@ impl PubSub {
         let publishers = (0..self.publishers)
             .map(|index| self.publisher(publish, index))
             .collect::<Result<Vec<_>, Error>>()?;
-        let is_crowd = self.subscribers >= CROWD_FROM;
+        // What is encrypted is read by a thread each.
+        let is_crowd = self.subscribers >= CROWD_FROM && subscribe.tls.is_none();
         let receiving = if is_crowd {
             CROWD_THREADS
         } else {

@@ -44,7 +44,11 @@ pub(crate) fn receive(
     let mut buffer = vec![0; CHUNK_BYTES];
     ready.wait();
     let mut connection = connection?;
-    connection.stream.socket.set_read_timeout(Some(LOOK))?;
+    connection
+        .stream
+        .carrier
+        .socket
+        .set_read_timeout(Some(LOOK))?;
     let mut last_heard = Instant::now();
     let mut skim = Skim::default();
     let mut latencies = Histogram::default();

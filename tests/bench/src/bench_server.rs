@@ -1,20 +1,16 @@
 //! The broker alone, for the figures of the table: everybody may do everything, and is checked for it.
 //!
-//! usage: `bench_server TCP_ADDRESS [WEBSOCKET_ADDRESS]`
+//! usage: `bench_server TCP_ADDRESS [WEBSOCKET_ADDRESS [CERTIFICATE KEY]]`
 
-use std::io;
-use std::net::SocketAddr;
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::{
-    AuthError, Authenticator, Config, ConnectRequest, ConnectionInfo, Identity, Permissions,
-    Server, SubjectPermissions,
+    AuthError, Authenticator, CertificateFiles, Config, ConnectRequest, Identity, Permissions,
+    Server, SubjectPermissions, TcpConfig, Tls, TlsConfig, WebSocketConfig,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Lists as long as a chat user's, in which everything that is measured is allowed.
 struct Open;
@@ -69,44 +65,32 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve() -> io::Result<()> {
-    let mut addresses = std::env::args()
-        .skip(1)
-        .map(|text| text.parse::<SocketAddr>());
-    let usage = || io::Error::other("usage: bench_server TCP_ADDRESS [WEBSOCKET_ADDRESS]");
-    let tcp = addresses.next().and_then(Result::ok).ok_or_else(usage)?;
-    let server = Server::new(Config::default(), Arc::new(Open), None);
-    server.listen_tcp(tcp).await.map_err(io::Error::other)?;
-    let Some(websocket) = addresses.next() else {
-        return std::future::pending().await;
+async fn serve() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [tcp, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: bench_server TCP_ADDRESS [WEBSOCKET_ADDRESS [CERTIFICATE KEY]]".into());
     };
-    let listener = TcpListener::bind(websocket.map_err(io::Error::other)?).await?;
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        let server = server.clone();
-        tokio::spawn(async move {
-            if let Ok(stream) = upgrade(stream).await {
-                server.accept_websocket(stream, ConnectionInfo::new(peer));
-            }
-        });
+    let server = Server::new(Config::default(), Arc::new(Open), None);
+    let tls = match rest {
+        [_, certificate, key] => Some(Tls::open(&TlsConfig {
+            certificates: vec![CertificateFiles {
+                cert_file: certificate.into(),
+                key_file: key.into(),
+            }],
+            // One port for both, as the nats-server beside it.
+            allow_non_tls: true,
+            ..TlsConfig::default()
+        })?),
+        _ => None,
+    };
+    let config = TcpConfig {
+        tls,
+        ..TcpConfig::default()
+    };
+    server.listen_tcp_with(tcp.parse()?, config).await?;
+    if let [websocket, ..] = rest {
+        let config = WebSocketConfig::default();
+        server.listen_websocket(websocket.parse()?, config).await?;
     }
-}
-
-/// The HTTP side of a WebSocket, just enough for the generator.
-async fn upgrade(mut stream: TcpStream) -> io::Result<TcpStream> {
-    let mut head = Vec::with_capacity(512);
-    while !head.ends_with(b"\r\n\r\n") && head.len() < 4096 {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let key = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
-        .ok_or_else(|| io::Error::other("not a WebSocket request"))?;
-    let accept = derive_accept_key(key.trim().as_bytes());
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    Ok(stream)
+    std::future::pending().await
 }

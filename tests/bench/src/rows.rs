@@ -29,6 +29,8 @@ enum Work {
     PubSub(PubSub),
     /// Subscribers come by WebSocket, the publisher by TCP.
     Fanout(PubSub),
+    /// Everybody speaks TLS.
+    Tls(PubSub),
     Requests(Requests),
 }
 
@@ -52,6 +54,10 @@ pub(crate) fn all() -> Vec<Row> {
             clients,
             responders: 1,
         })
+    };
+    let silent = |bytes, messages| PubSub {
+        subscribers: 0,
+        ..one(bytes, messages)
     };
     let row = |name, what, work, goals| Row {
         name,
@@ -101,13 +107,19 @@ pub(crate) fn all() -> Vec<Row> {
             goal(2.5, 0.35),
         ),
         row(
-            "no-interest",
-            "no interest, 128 B",
-            Work::PubSub(to(0, 6_000_000)),
+            "no-interest-16",
+            "no interest, 16 B",
+            Work::PubSub(silent(16, 8_000_000)),
             Goals {
                 rate: Some(4.0),
                 ..Goals::default()
             },
+        ),
+        row(
+            "no-interest-128",
+            "no interest, 128 B",
+            Work::PubSub(silent(128, 6_000_000)),
+            Goals::default(),
         ),
         row(
             "request-1",
@@ -138,6 +150,12 @@ pub(crate) fn all() -> Vec<Row> {
             "WebSocket, 1 to 1,000, 128 B",
             Work::Fanout(to(1000, 2_000)),
             goal(2.0, 0.5),
+        ),
+        row(
+            "tls-128",
+            "TLS, 1 to 1, 128 B",
+            Work::Tls(one(128, 1_500_000)),
+            goal(1.5, 0.7),
         ),
         row(
             "subjects-10k",
@@ -174,6 +192,14 @@ impl Row {
                     ..work.clone()
                 };
                 Turn::measure(server, |target, meter| work.run(target, &listeners, meter))
+            }
+            Work::Tls(work) => {
+                let target = server.tls_target()?;
+                let work = PubSub {
+                    messages: part(work.messages),
+                    ..work.clone()
+                };
+                Turn::measure(server, |_, meter| work.run(&target, &target, meter))
             }
             Work::Requests(work) => {
                 let work = Requests {

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use load::{Credentials, Target, Transport};
+use load::{Credentials, Target, Tls, TlsFiles, Transport};
 
 use crate::report;
 
@@ -15,6 +16,21 @@ const START_MAX: Duration = Duration::from_secs(20);
 
 /// The unit of processor times in `/proc`, the same on every Linux that matters.
 const TICK: Duration = Duration::from_millis(10);
+
+/// A certificate for 127.0.0.1 that signs itself, and its key: files in PEM form for all servers of a run.
+static CERTIFICATE: LazyLock<Result<(String, String), String>> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+    let made = made.map_err(|error| error.to_string())?;
+    let place = |name: &str| {
+        let file = format!("natterjack-bench-{}-{name}.pem", std::process::id());
+        std::env::temp_dir().join(file).display().to_string()
+    };
+    let (cert, key) = (place("cert"), place("key"));
+    std::fs::write(&cert, made.cert.pem())
+        .and_then(|()| std::fs::write(&key, made.signing_key.serialize_pem()))
+        .map_err(|error| format!("{cert}: {error}"))?;
+    Ok((cert, key))
+});
 
 /// A running server; it is killed when dropped.
 pub(crate) struct Server {
@@ -127,11 +143,26 @@ impl Server {
         Ok(self.target_at(address, Transport::WebSocket))
     }
 
+    /// Where clients connect that speak TLS.
+    pub(crate) fn tls_target(&self) -> Result<Target, String> {
+        let (cert, _) = CERTIFICATE.as_ref().map_err(Clone::clone)?;
+        let files = TlsFiles {
+            ca: Some(cert.into()),
+            identity: None,
+        };
+        let tls = Tls::open(&files, false).map_err(|error| error.to_string())?;
+        Ok(Target {
+            tls: Some(tls),
+            ..self.target()
+        })
+    }
+
     fn target_at(&self, address: SocketAddr, transport: Transport) -> Target {
         Target {
             host: address.ip().to_string(),
             port: address.port(),
             transport,
+            tls: None,
             path: "/".to_owned(),
             credentials: self
                 .token
@@ -192,8 +223,13 @@ fn spawn(command: &str, places: &Places, stdout: Stdio) -> Result<Child, String>
         .as_ref()
         .map_or_else(String::new, |path| path.display().to_string());
     let conf = std::env::temp_dir().join(format!("natterjack-bench-{}.conf", tcp.port()));
+    let certificate = &*CERTIFICATE;
+    let (cert, key) = certificate.as_ref().map_err(Clone::clone)?;
     let text = if command.contains("{conf}") {
-        format!("websocket {{ listen: \"127.0.0.1:{ws}\", no_tls: true }}\n")
+        format!(
+            "websocket {{ listen: \"127.0.0.1:{ws}\", no_tls: true }}\n\
+             tls {{ cert_file: \"{cert}\", key_file: \"{key}\" }}\nallow_non_tls: true\n"
+        )
     } else if command.contains("{synced}") {
         format!("jetstream {{ store_dir: \"{store}\", sync_interval: always }}\n")
     } else {
@@ -209,6 +245,8 @@ fn spawn(command: &str, places: &Places, stdout: Stdio) -> Result<Child, String>
             .replace("{conf}", &conf)
             .replace("{synced}", &conf)
             .replace("{store}", &store)
+            .replace("{cert}", cert)
+            .replace("{key}", key)
     });
     let program = words.next().ok_or("empty command")?;
     Command::new(&program)

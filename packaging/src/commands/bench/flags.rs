@@ -1,5 +1,7 @@
 //! The command line of `natterjack bench`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// Flags of `bench`.
@@ -51,7 +53,7 @@ pub(crate) enum KvWork {
 /// Where the load goes, and how the result is told.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// nats://host:port or ws://host:port/path, with user:password@ or token@ before the host
+    /// nats://, tls://, ws:// or wss://host:port/path, with user:password@ or token@ before the host
     #[arg(
         short,
         long,
@@ -82,6 +84,18 @@ pub(crate) struct Common {
         conflicts_with = "user"
     )]
     pub(crate) token: Option<String>,
+    /// PEM file of the authorities trusted with tls:// and wss:// [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlsca: Option<PathBuf>,
+    /// PEM file of a certificate to show
+    #[arg(long, value_name = "FILE", requires = "tlskey")]
+    pub(crate) tlscert: Option<PathBuf>,
+    /// PEM file of its key
+    #[arg(long, value_name = "FILE", requires = "tlscert")]
+    pub(crate) tlskey: Option<PathBuf>,
+    /// Begin with TLS instead of waiting for INFO
+    #[arg(long)]
+    pub(crate) tlsfirst: bool,
     /// The result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

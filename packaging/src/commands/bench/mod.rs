@@ -107,6 +107,14 @@ fn explain(error: &Error) -> Trouble {
             Exit::Usage,
             "Write it like nats://127.0.0.1:4222 or ws://127.0.0.1:8080/nats.",
         ),
+        Error::Pem(_) | Error::Tls(_) => (
+            Exit::NoInput,
+            "Check the files of --tlsca, --tlscert and --tlskey.",
+        ),
+        Error::Handshake(_) => (
+            Exit::Unavailable,
+            "Name the authority of the server's certificate with --tlsca.",
+        ),
         Error::Connect { .. } | Error::Upgrade(_) => (
             Exit::Unavailable,
             "Check --server, and that a NATS server listens there.",

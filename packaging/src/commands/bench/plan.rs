@@ -2,7 +2,7 @@
 
 use load::{
     AckPolicy, Api, Credentials, Error, Gets, Meter, Outcome, PubSub, Requests, StreamConsume,
-    StreamPublish, StreamSettings, Target,
+    StreamPublish, StreamSettings, Target, Tls, TlsFiles,
 };
 
 use super::flags::{Common, Keeping, KvWork, Publishing, Receiving, StreamWork, Work};
@@ -99,7 +99,7 @@ impl Plan {
                 (flags.common, Load::PubSub("pubsub", work))
             }
             Work::Fanout(flags) => {
-                listeners = Some(signed_in(Target::parse(&flags.websocket)?, &flags.common));
+                listeners = Some(target(&flags.websocket, &flags.common)?);
                 let work = PubSub {
                     subscribers: flags.subscribers,
                     rate: flags.rate,
@@ -121,7 +121,7 @@ impl Plan {
             Work::Kv(work) => of_bucket(work),
         };
         Ok(Self {
-            target: signed_in(Target::parse(&common.server)?, &common),
+            target: target(&common.server, &common)?,
             listeners,
             is_json: common.json,
             load,
@@ -311,8 +311,19 @@ fn key_prefix(bucket: &str) -> String {
     format!("$KV.{bucket}.key")
 }
 
-/// Flags win over what the URL says.
-fn signed_in(mut target: Target, common: &Common) -> Target {
+/// Where to go and who to be. Flags win over what the URL says.
+fn target(url: &str, common: &Common) -> Result<Target, Error> {
+    let identity = common.tlscert.clone().zip(common.tlskey.clone());
+    let wants_tls = common.tlsca.is_some() || identity.is_some() || common.tlsfirst;
+    let is_tls = url.starts_with("tls://") || url.starts_with("wss://");
+    let tls = (wants_tls || is_tls).then(|| {
+        let files = TlsFiles {
+            ca: common.tlsca.clone(),
+            identity,
+        };
+        Tls::open(&files, common.tlsfirst)
+    });
+    let mut target = Target::parse(url, tls.transpose()?.as_ref())?;
     if let Some(token) = &common.token {
         target.credentials = Credentials::Token(token.clone());
     } else if let Some(name) = &common.user {
@@ -321,7 +332,7 @@ fn signed_in(mut target: Target, common: &Common) -> Target {
             password: common.password.clone().unwrap_or_default(),
         };
     }
-    target
+    Ok(target)
 }
 
 fn describe_pubsub(work: &PubSub) -> String {
