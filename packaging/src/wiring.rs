@@ -35,6 +35,7 @@ pub(crate) fn broker(config: &Config) -> broker::Config {
         ping_interval: nats.ping_interval.0,
         ping_max: nats.pings_out_max,
         auth_timeout: nats.auth_timeout.0,
+        first_byte_timeout: nats.first_byte_timeout.0,
         write_deadline: nats.write_deadline.0,
         jetstream: jetstream(&config.streams),
         statsz_interval: broker::Config::default().statsz_interval,
@@ -69,6 +70,8 @@ fn limits(nats: &Nats) -> Limits {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     Limits {
         connections_max: count(nats.connections_max),
+        connections_per_address_max: count(nats.connections_per_address_max),
+        connect_rate_per_address_max: nats.connect_rate_per_address_max,
         control_line_bytes_max: bytes(nats.control_line_max),
         payload_bytes_max: bytes(nats.payload_max),
         pending_bytes_max: bytes(nats.pending_max),

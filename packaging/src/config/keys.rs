@@ -84,7 +84,7 @@ pub(crate) const SECTIONS: [(&str, &str); 5] = [
 ];
 
 /// Every key, in the order of the default file: top level first, then by section.
-pub(crate) const KEYS: [Key; 37] = [
+pub(crate) const KEYS: [Key; 40] = [
     Key::new("data_dir", Kind::Text, "Where everything is kept. One natterjack at a time works in a data directory.\nDefault: /var/lib/natterjack for root, else $XDG_DATA_HOME/natterjack or ~/.local/share/natterjack.")
         .example("/var/lib/natterjack"),
     Key::new("log", Kind::Text, "How much is logged to standard error: error, warn, info, debug or trace,\nalso per part: \"info,broker=debug\"."),
@@ -95,6 +95,8 @@ pub(crate) const KEYS: [Key; 37] = [
     Key::new("nats.listen", Kind::Text, "Address and port for NATS clients. Port 0 takes a free one and prints it."),
     Key::new("nats.server_name", Kind::Text, "The name that NATS clients are told."),
     Key::new("nats.connections_max", Kind::Count, "Connections at the same time; one more is refused."),
+    Key::new("nats.connections_per_address_max", Kind::Count, "The same from one address. Everybody behind a proxy that does not say for whom it connects has one\naddress in common."),
+    Key::new("nats.connect_rate_per_address_max", Kind::Count, "Connections from one address in a second, over a while; ten times as many may come at once."),
     Key::new("nats.subscriptions_max", Kind::Count, "Subscriptions of one connection."),
     Key::new("nats.payload_max", Kind::Text, "Largest message with its headers."),
     Key::new("nats.control_line_max", Kind::Text, "Longest protocol line."),
@@ -102,6 +104,7 @@ pub(crate) const KEYS: [Key; 37] = [
     Key::new("nats.ping_interval", Kind::Text, "How often a quiet connection is asked whether it is still there."),
     Key::new("nats.pings_out_max", Kind::Count, "Unanswered questions before a connection counts as dead."),
     Key::new("nats.auth_timeout", Kind::Text, "How long a new connection may take to say who it is."),
+    Key::new("nats.first_byte_timeout", Kind::Text, "How long a new connection may say nothing at all where it need not say who it is."),
     Key::new("nats.write_deadline", Kind::Text, "How long one write to a connection may take."),
     Key::new("streams.sync", Kind::Text, "\"always\": an acknowledgement means that the bytes are on the disk. \"interval\": they are within\nsync_interval after it; a power cut or a crash of the machine before that loses messages that were acknowledged.\nOnly for `natterjack broker`; messages of the chat are always on the disk first."),
     Key::new("streams.sync_interval", Kind::Text, "How long acknowledged messages may be at risk with sync = \"interval\"."),

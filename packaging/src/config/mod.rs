@@ -51,6 +51,8 @@ pub(crate) struct Nats {
     pub(crate) listen: SocketAddr,
     pub(crate) server_name: String,
     pub(crate) connections_max: u32,
+    pub(crate) connections_per_address_max: u32,
+    pub(crate) connect_rate_per_address_max: u32,
     pub(crate) subscriptions_max: u32,
     pub(crate) payload_max: Size,
     pub(crate) control_line_max: Size,
@@ -58,6 +60,7 @@ pub(crate) struct Nats {
     pub(crate) ping_interval: Span,
     pub(crate) pings_out_max: u32,
     pub(crate) auth_timeout: Span,
+    pub(crate) first_byte_timeout: Span,
     pub(crate) write_deadline: Span,
 }
 
@@ -109,6 +112,8 @@ impl Default for Nats {
             listen: SocketAddr::from(([127, 0, 0, 1], 4222)),
             server_name: "natterjack".to_owned(),
             connections_max: 65_536,
+            connections_per_address_max: 16_384,
+            connect_rate_per_address_max: 1000,
             subscriptions_max: 100_000,
             payload_max: Size(1 << 20),
             control_line_max: Size(4 << 10),
@@ -116,6 +121,7 @@ impl Default for Nats {
             ping_interval: Span(Duration::from_secs(120)),
             pings_out_max: 2,
             auth_timeout: Span(Duration::from_secs(2)),
+            first_byte_timeout: Span(Duration::from_secs(30)),
             write_deadline: Span(Duration::from_secs(10)),
         }
     }
