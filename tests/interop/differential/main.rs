@@ -4,6 +4,7 @@
 //! nats-server comes from the virtual environment that `tests/run` makes. Written scripts are compared frame by frame;
 //! generated conversations of several clients step by step, more of them with `CONVERSATIONS`.
 
+mod accounts;
 mod generated;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -32,7 +33,7 @@ const QUIET: &str =
 struct Reference {
     address: SocketAddr,
     _process: Child,
-    _config: tempfile::TempDir,
+    config: tempfile::TempDir,
 }
 
 const CONFIG: &str = r#"
@@ -105,9 +106,18 @@ impl Authenticator for Users {
 
 impl Reference {
     async fn start() -> Self {
+        Self::with_config(CONFIG).await
+    }
+
+    /// The file it was started with.
+    fn file(&self) -> std::path::PathBuf {
+        self.config.path().join("nats.conf")
+    }
+
+    async fn with_config(text: &str) -> Self {
         let config = tempfile::tempdir().unwrap();
         let file = config.path().join("nats.conf");
-        std::fs::write(&file, CONFIG).unwrap();
+        std::fs::write(&file, text).unwrap();
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -125,7 +135,7 @@ impl Reference {
         Self {
             address,
             _process: process,
-            _config: config,
+            config,
         }
     }
 }
