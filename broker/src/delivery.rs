@@ -98,8 +98,8 @@ impl InFlight<'_> {
             Sink::Connection(connection, profile) => {
                 !connection.is_closed() && self.queue_for(target, connection, profile)
             }
-            sink if target.prefix.is_empty() => self.to_inside(sink),
-            sink => self.to_inside_as(sink, &target.prefix),
+            sink if target.prefix.is_empty() => self.deliver_inside(sink),
+            sink => self.deliver_inside_as(sink, &target.prefix),
         };
         if admission == Admission::Last {
             // Not always the account of the message: it may be imported.
@@ -114,7 +114,7 @@ impl InFlight<'_> {
     }
 
     /// Delivers to what is no connection.
-    fn to_inside(&mut self, sink: &Sink) -> bool {
+    fn deliver_inside(&mut self, sink: &Sink) -> bool {
         match sink {
             Sink::Local(queue) => match self.local_message() {
                 Some(message) => queue.push(message.clone()),
@@ -147,7 +147,7 @@ impl InFlight<'_> {
 
     /// Delivers an imported message under the subject that it has here.
     #[cold]
-    fn to_inside_as(&mut self, sink: &Sink, subject: &[u8]) -> bool {
+    fn deliver_inside_as(&mut self, sink: &Sink, subject: &[u8]) -> bool {
         let message = Outgoing {
             subject,
             verbatim: &[],
@@ -166,7 +166,7 @@ impl InFlight<'_> {
             message: &message,
             local: None,
         };
-        delivery.to_inside(sink)
+        delivery.deliver_inside(sink)
     }
 
     #[inline]

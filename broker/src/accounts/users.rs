@@ -50,7 +50,7 @@ struct User {
 #[derive(Debug)]
 enum Anonymous {
     /// Whoever, in `$G`, with or without credentials: there are no users.
-    Everybody(Identity),
+    Everybody(Box<Identity>),
     /// `no_auth_user`.
     User(String),
 }
@@ -83,7 +83,7 @@ impl ConfiguredUsers {
             return self.decide_by_listener(table, authorization, request).await;
         }
         if let Some(Anonymous::Everybody(identity)) = &table.anonymous {
-            return Ok(identity.clone());
+            return Ok(Identity::clone(identity));
         }
         if let Some(key) = &request.nkey {
             return table.signed(key, request);
@@ -184,7 +184,7 @@ impl Authenticator for ConfiguredUsers {
     fn anonymous(&self) -> Option<Identity> {
         let table = self.table();
         match &table.anonymous {
-            Some(Anonymous::Everybody(identity)) => Some(identity.clone()),
+            Some(Anonymous::Everybody(identity)) => Some(Identity::clone(identity)),
             Some(Anonymous::User(name)) => table.users.get(name).map(|user| user.identity.clone()),
             None => None,
         }
@@ -205,7 +205,7 @@ impl Authenticator for ConfiguredUsers {
     fn review(&self, identity: &Identity) -> Review {
         let table = self.table();
         let now = match (identity.user.as_str(), &table.token, &table.anonymous) {
-            ("", _, Some(Anonymous::Everybody(everybody))) => Some(everybody),
+            ("", _, Some(Anonymous::Everybody(everybody))) => Some(&**everybody),
             ("", Some((_, token)), _) => Some(token),
             (name, ..) => table.users.get(name).map(|user| &user.identity),
         };
@@ -235,7 +235,10 @@ impl Table {
         let anonymous = match &config.no_auth_user {
             Some(name) => Some(Anonymous::User(name.clone())),
             None if config.requires_auth() => None,
-            None => Some(Anonymous::Everybody(Identity::new("", GLOBAL_ACCOUNT))),
+            None => Some(Anonymous::Everybody(Box::new(Identity::new(
+                "",
+                GLOBAL_ACCOUNT,
+            )))),
         };
         let hash = |user: &User| match &user.credential {
             Credential::Password(secret) if secret.is_bcrypt() => Some(secret.clone()),
