@@ -514,14 +514,18 @@ async fn a_refusal_is_told_in_the_system_account_and_in_the_callouts() {
         })
         .await;
     raw.expect_closed(VIOLATION).await;
-    for events in [&mut server_events, &mut account_events] {
+    // Why it was refused is for those who run the service.
+    for (events, reason) in [
+        (&mut server_events, "Authentication Failure"),
+        (&mut account_events, "not today"),
+    ] {
         let event = events.next().await.unwrap();
         let body = String::from_utf8(event.payload.to_vec()).unwrap();
         assert!(
             body.contains("io.nats.server.advisory.v1.client_disconnect"),
             "{body}"
         );
-        assert!(body.contains("not today"), "{body}");
+        assert!(body.contains(reason), "{body}");
         assert!(!body.contains("sec\""), "{body}");
     }
 }
