@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// Check every stream file of the data directory; nothing is changed unless --repair is given
     Doctor(DoctorFlags),
     /// Bring load to any NATS server and measure throughput and latency
-    Bench(BenchFlags),
+    Bench(Box<BenchFlags>),
     /// Print a configuration file with every key explained
     Config,
 }

@@ -75,7 +75,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     }
     match command {
         Some(Command::Config) => output::say(config::document().trim_end()),
-        Some(Command::Bench(flags)) => commands::bench::run(flags)?,
+        Some(Command::Bench(flags)) => commands::bench::run(*flags)?,
         Some(Command::Doctor(flags)) => commands::doctor::run(&common, &flags)?,
         Some(Command::Broker) => unreachable!("the word was seen before the command line was read"),
         Some(Command::User(command)) => commands::user::run(&common, command)?,
