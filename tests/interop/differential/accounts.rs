@@ -175,7 +175,7 @@ async fn play(address: SocketAddr, scene: Scene) -> Vec<Vec<String>> {
 
 /// A frame without what is random about it.
 fn plain(frame: Frame) -> String {
-    let text = match frame {
+    match frame {
         Frame::Message {
             subject,
             sid,
@@ -201,8 +201,7 @@ fn plain(frame: Frame) -> String {
             )
         }
         other => format!("{other:?}"),
-    };
-    text
+    }
 }
 
 /// Ours, from the same file.

@@ -21,7 +21,7 @@ fn log_lines_are_those_of_nats_server() {
         "[INF] Listening for client connections on 127.0.0.1:",
         "[INF] Server is ready",
     ];
-    let mut places = expected.iter().map(|text| {
+    let places = expected.iter().map(|text| {
         let found = server.seen.iter().position(|line| line.contains(text));
         found.unwrap_or_else(|| panic!("{text}: {:#?}", server.seen))
     });
