@@ -21,7 +21,7 @@ const DOCUMENTS: [&str; 14] = [
     "max_payload: 2MiB, max_pending: 64m; ping_interval: \"2m\"",
     "jetstream: {\nmax_mem\n1k\nstore_dir: '/x y'\n}",
     "server_metadata: {a: \"<&>\\n\"}\nhttp: \"127.0.0.1:8222\"\nfeature_flags { x: yes }",
-    "tls { timeout: 1.5 }\nlogtime: off\nlogfile_size_limit: 1gb\nno_fast_producer_stall: TRUE",
+    "authorization { timeout: 1.5 }\nlogtime: off\nlogfile_size_limit: 1gb\nno_fast_producer_stall: TRUE",
 ];
 
 #[test]
