@@ -609,6 +609,7 @@ impl Shared {
         info.client_ip = connection.peer().ip().to_string();
         info.xkey = &self.curve_key_text;
         info.ldm = self.is_lame_duck.load(Ordering::Relaxed);
+        info.jetstream = self.streams.has_root();
         if connection.profile().is_none() {
             info.nonce = self.nonce(connection);
         }

@@ -38,6 +38,8 @@ pub(crate) struct Info<'a> {
     pub(crate) xkey: &'a str,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) ldm: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) jetstream: bool,
     pub(crate) api_lvl: u32,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) connect_info: bool,
@@ -70,6 +72,7 @@ impl<'a> Info<'a> {
             nonce: None,
             xkey: "",
             ldm: false,
+            jetstream: false,
             api_lvl: API_LEVEL,
             connect_info: false,
             remote_account: None,

@@ -54,12 +54,14 @@ pub(crate) const ENV_PREFIX: &str = "NATTERJACK_";
 
 /// Beginnings of variables with our prefix that are not keys: flags of their own, the build's and the tests', and what
 /// Kubernetes sets in every pod when a service is called `natterjack`.
-pub(crate) const ENV_OTHERS: [&str; 8] = [
+pub(crate) const ENV_OTHERS: [&str; 10] = [
     "NATTERJACK_CONFIG",
     "NATTERJACK_WEB_DIST",
     "NATTERJACK_BIN",
     "NATTERJACK_APPLIANCE",
     "NATTERJACK_BROKER",
+    "NATTERJACK_SECURE_BROKER",
+    "NATTERJACK_CREDENTIALS",
     "NATTERJACK_UPDATE_EXPECTED",
     "NATTERJACK_SERVICE_",
     "NATTERJACK_PORT",

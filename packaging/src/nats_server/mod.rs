@@ -8,6 +8,7 @@ mod doors;
 mod facts;
 mod files;
 mod flags;
+mod foreign;
 mod lines;
 mod log;
 mod log_sink;

@@ -17,6 +17,7 @@ use super::doors;
 use super::facts;
 use super::files::{self, PortsFile};
 use super::flags::Flags;
+use super::foreign;
 use super::lines;
 use super::log::{self, Log};
 use super::reload::Reloadable;
@@ -89,6 +90,7 @@ async fn serve(settings: Settings, flags: &Flags, program: &str, log: &Log) -> a
     let mut data_dir = None;
     let mut streams = None;
     if let Some(store) = &store {
+        foreign::refuse_streams(&store.dir)?;
         let dir = DataDir::open(&store.dir)?;
         Purpose::Broker.claim(dir.path())?;
         streams = Some(wiring::streams(&dir, store.options.clone()));

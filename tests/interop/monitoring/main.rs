@@ -40,7 +40,6 @@ const KNOWN: Known = Known {
         "name",
         "lang",
         "ip",
-        "pending_bytes",
         "authorized_user",
         "account",
         "subscriptions_list",
