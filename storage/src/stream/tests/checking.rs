@@ -184,10 +184,14 @@ async fn any_flipped_bit_is_survived() {
     let mut chance = SystemClock.now();
     for _ in 0..400 {
         let rotten = disk.copy();
-        rotten.flip(&path(), (random(&mut chance) % bits) as usize);
+        let bit = (random(&mut chance) % bits) as usize;
+        rotten.flip(&path(), bit);
         for repair in [false, true] {
             if let Ok(found) = check_file(&path(), &options_on(&rotten), repair) {
-                assert!(found.messages <= 57, "{found}");
+                // Where the newest root of the database is hit, the one before it is read: what a later commit deleted is
+                // there again, and that is told.
+                let is_told = !found.problems.is_empty();
+                assert!(found.messages <= 57 || is_told, "bit {bit}: {found}");
             }
         }
     }
