@@ -11,7 +11,6 @@
 //! silently, the file stays then.
 //!
 //! Half of the time the copier pauses, so that it takes at most half of the disk from others.
-//! (figures follow)
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
